@@ -1,0 +1,1 @@
+//! Frame to TCP segment: link layers, VLAN, tunnels, IP fragments.

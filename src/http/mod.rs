@@ -1,0 +1,1 @@
+//! Stream events to HTTP/1.x messages.

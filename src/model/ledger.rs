@@ -1,0 +1,355 @@
+//! The ledger: where every packet, byte and request ended, and the proof that the buckets sum.
+//!
+//! Each thread owns its counts (plain numbers, no atomics) and publishes them whole at batch
+//! borders. A [`Snapshot`] puts such sets together, reading downstream before upstream, so that what
+//! is between two threads is the computed, never negative bucket `in_transit`.
+
+use serde::Serialize;
+
+use super::segment::{IGNORED, Ignored};
+use super::stream::{CLOSE_REASONS, CloseReason};
+use super::tally::{Tally, causes};
+
+/// Frames: `received = decoded + ignored`. The drops stand beside, they were never received.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize)]
+pub struct PacketCounts {
+    /// Frames handed over by libpcap or read from the file.
+    pub received: u64,
+    /// Frames that became a TCP segment of a watched connection.
+    pub decoded: u64,
+    /// Frames that did not, by cause.
+    pub ignored: Tally<Ignored, IGNORED>,
+    /// Frames the kernel dropped because the ring was full (libpcap `ps_drop`).
+    pub kernel_dropped: u64,
+    /// Frames the interface or its driver dropped (libpcap `ps_ifdrop`).
+    pub interface_dropped: u64,
+}
+
+/// TCP payload bytes: `received = delivered + duplicate + other_direction + refused + buffered`.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize)]
+pub struct StreamCounts {
+    /// Connections that had data or a handshake.
+    pub flows: u64,
+    /// Connections that are over, by reason.
+    pub closed: Tally<CloseReason, CLOSE_REASONS>,
+    /// Payload bytes captured in decoded segments.
+    pub received: u64,
+    /// Bytes handed to the HTTP reader, each once and in order.
+    pub delivered: u64,
+    /// Bytes that had been delivered or buffered before: retransmissions, second sightings.
+    pub duplicate: u64,
+    /// Bytes of the direction that is not read (responses, unless they were asked for).
+    pub other_direction: u64,
+    /// Bytes outside the window, after the end of the connection, or over a limit.
+    pub refused: u64,
+    /// Bytes waiting behind a hole now.
+    pub buffered: u64,
+    /// Bytes acknowledged by their receiver but never seen here, or skipped over to go on.
+    pub unseen: u64,
+    /// Holes given up.
+    pub gaps: u64,
+}
+
+/// Bytes handed to the HTTP reader: `delivered = messages + skipped + open`.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize)]
+pub struct HttpCounts {
+    /// Bytes of messages, whole or not, heads and framing included.
+    pub messages: u64,
+    /// Bytes that belong to no message, by cause.
+    pub skipped: Tally<Skipped, SKIPPED>,
+    /// Bytes of messages not yet finished.
+    pub open: u64,
+    /// Responses finished, whole or not.
+    pub responses: u64,
+    /// Responses that are not whole.
+    pub responses_incomplete: u64,
+    /// Connections that turned out not to speak HTTP/1.x, by what they speak.
+    pub other_protocol: Tally<Protocol, PROTOCOLS>,
+}
+
+causes!(
+    /// Why delivered bytes belong to no message.
+    Skipped, SKIPPED {
+        /// Before the first sure message start of a connection that was already open.
+        MidStream = "mid_stream",
+        /// Between a hole (or broken framing) and the next sure message start.
+        Resync = "resync",
+        /// Of a connection that speaks something else.
+        OtherProtocol = "other_protocol",
+        /// After an upgrade or CONNECT: no longer HTTP.
+        Upgraded = "upgraded",
+        /// Empty lines between messages (RFC 9112 2.2).
+        EmptyLines = "empty_lines",
+    }
+);
+
+causes!(
+    /// What a connection speaks, when it is not HTTP/1.x.
+    Protocol, PROTOCOLS {
+        /// TLS: a handshake record came first.
+        Tls = "tls",
+        /// HTTP/2 with prior knowledge: its preface came first.
+        Http2 = "http2",
+        /// HTTP/0.9: a request line without a version.
+        Http09 = "http09",
+        /// Something else.
+        Unknown = "unknown",
+    }
+);
+
+causes!(
+    /// Where a captured request ended that was not queued.
+    Refused, REFUSED {
+        /// Carries the marker header: a copy of ours, not v1's traffic.
+        Marker = "refused_marker",
+        /// Its method is not among those that may be sent (`--methods`).
+        MethodHeldBack = "method_held_back",
+        /// Its body is larger than `--max-body`.
+        BodyTooLarge = "body_too_large",
+        /// Not seen whole: cut off, or with a hole.
+        Incomplete = "incomplete",
+        /// Its framing can be read in two ways.
+        Ambiguous = "ambiguous",
+        /// CONNECT or Upgrade: cannot be replayed as a request.
+        NotReplayable = "not_replayable",
+        /// The queue was full (live only; a file waits).
+        QueueFull = "shed_queue_full",
+    }
+);
+
+/// Requests at the capture side: `captured = queued + refused`.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize)]
+pub struct RequestCounts {
+    /// Requests of which at least the start line was seen.
+    pub captured: u64,
+    /// Requests handed on: to the replayer, the recorder, or the listing.
+    pub queued: u64,
+    /// Requests that were not, by cause.
+    pub refused: Tally<Refused, REFUSED>,
+}
+
+causes!(
+    /// Status class of an answer.
+    StatusClass, STATUS_CLASSES {
+        /// 100 to 199.
+        Informational = "1xx",
+        /// 200 to 299.
+        Success = "2xx",
+        /// 300 to 399.
+        Redirection = "3xx",
+        /// 400 to 499.
+        ClientError = "4xx",
+        /// 500 to 599.
+        ServerError = "5xx",
+        /// Anything else.
+        Other = "other",
+    }
+);
+
+impl StatusClass {
+    /// The class of a status code.
+    pub fn of(status: u16) -> Self {
+        match status / 100 {
+            1 => Self::Informational,
+            2 => Self::Success,
+            3 => Self::Redirection,
+            4 => Self::ClientError,
+            5 => Self::ServerError,
+            _ => Self::Other,
+        }
+    }
+}
+
+causes!(
+    /// Why v2 gave no answer to a request.
+    Failure, FAILURES {
+        /// v2's name could not be resolved.
+        Resolve = "resolve",
+        /// The connection was refused.
+        Refused = "refused",
+        /// No connection for another reason: unreachable, reset while connecting.
+        Connect = "connect",
+        /// The TLS handshake failed.
+        Tls = "tls",
+        /// No whole answer within `--timeout`.
+        Timeout = "timeout",
+        /// v2 closed or reset the connection before it had answered.
+        Reset = "reset",
+        /// v2 closed or reset the connection within its answer.
+        BrokenAnswer = "broken_answer",
+        /// v2's answer is not HTTP.
+        InvalidAnswer = "invalid_answer",
+        /// The request cannot be expressed by the transport.
+        Unsendable = "unsendable",
+        /// Anything else.
+        Other = "other",
+    }
+);
+
+causes!(
+    /// Why a queued request was given up before v2 could answer it.
+    ShedLater, SHED_LATER {
+        /// Still waiting when the time to drain was over.
+        DrainDeadline = "drain_deadline",
+        /// Under way when the time to drain was over: v2 may have seen it.
+        CutOff = "cut_off",
+    }
+);
+
+/// One target: `queued = answered + failed + shed + in_flight + in_transit`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TargetCounts {
+    /// Where the copies go.
+    pub target: String,
+    /// Copies with a whole answer, by status class.
+    pub answered: Tally<StatusClass, STATUS_CLASSES>,
+    /// Copies without one, by cause.
+    pub failed: Tally<Failure, FAILURES>,
+    /// Copies given up, by cause.
+    pub shed: Tally<ShedLater, SHED_LATER>,
+    /// Copies waiting their turn or under way.
+    pub in_flight: u64,
+    /// Queued but not yet taken over by the replayer: computed, see [`Snapshot::settle`].
+    pub in_transit: u64,
+}
+
+impl TargetCounts {
+    /// Copies the replayer has taken over.
+    pub fn taken(&self) -> u64 {
+        self.answered.total() + self.failed.total() + self.shed.total() + self.in_flight
+    }
+}
+
+/// A recording: `offered = written + failed + in_transit`, for requests and responses together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RecordCounts {
+    /// The file.
+    pub file: String,
+    /// Messages handed over by the capture side: requests queued and whole responses.
+    pub offered: u64,
+    /// Requests written.
+    pub requests: u64,
+    /// Responses written.
+    pub responses: u64,
+    /// Messages that could not be written.
+    pub failed: u64,
+    /// Handed over but not yet taken by the writer: computed.
+    pub in_transit: u64,
+    /// Responses given up because the queue was full. (Requests: `requests.refused`.)
+    pub responses_shed: u64,
+    /// Bytes written.
+    pub bytes: u64,
+}
+
+/// The whole ledger at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Snapshot {
+    /// Frames.
+    pub packets: PacketCounts,
+    /// TCP payload bytes.
+    pub streams: StreamCounts,
+    /// Bytes given to the HTTP reader.
+    pub http: HttpCounts,
+    /// Requests at the capture side.
+    pub requests: RequestCounts,
+    /// What became of them, one for each target.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<TargetCounts>,
+    /// What was written, when recording.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recording: Option<RecordCounts>,
+}
+
+impl Snapshot {
+    /// Computes what is between the threads. `requests` must have been read after the targets and
+    /// the recording, so that no consumer is ahead of what was queued.
+    pub fn settle(&mut self) {
+        for target in &mut self.targets {
+            target.in_transit = self.requests.queued.saturating_sub(target.taken());
+        }
+        if let Some(record) = &mut self.recording {
+            let done = record.requests + record.responses + record.failed;
+            record.in_transit = record.offered.saturating_sub(done);
+        }
+    }
+
+    /// Every sum that does not hold, in words; empty when the ledger is true.
+    pub fn contradictions(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut check = |name: &str, whole: u64, parts: u64| {
+            if whole != parts {
+                wrong.push(format!("{name}: {whole} is not the sum of its buckets, {parts}"));
+            }
+        };
+        let p = &self.packets;
+        check("packets.received", p.received, p.decoded + p.ignored.total());
+        let s = &self.streams;
+        let fates = s.delivered + s.duplicate + s.other_direction + s.refused + s.buffered;
+        check("streams.received", s.received, fates);
+        let h = &self.http;
+        check("streams.delivered", s.delivered, h.messages + h.skipped.total() + h.open);
+        let r = &self.requests;
+        check("requests.captured", r.captured, r.queued + r.refused.total());
+        for target in &self.targets {
+            check(&target.target, r.queued, target.taken() + target.in_transit);
+        }
+        if let Some(rec) = &self.recording {
+            let done = rec.requests + rec.responses + rec.failed + rec.in_transit;
+            check(&rec.file, rec.offered, done);
+        }
+        wrong
+    }
+
+    /// Whether nothing at all was lost between the wire and this process. "0 lost" may be said
+    /// only then.
+    pub fn is_lossless(&self) -> bool {
+        self.packets.kernel_dropped == 0
+            && self.packets.interface_dropped == 0
+            && self.streams.unseen == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn consistent() -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        snapshot.packets.received = 5;
+        snapshot.packets.decoded = 4;
+        snapshot.packets.ignored.count(Ignored::NotTcp);
+        snapshot.requests.captured = 3;
+        snapshot.requests.queued = 2;
+        snapshot.requests.refused.count(Refused::MethodHeldBack);
+        let mut target = TargetCounts { target: "v2".into(), ..TargetCounts::default() };
+        target.answered.count(StatusClass::of(204));
+        snapshot.targets.push(target);
+        snapshot.settle();
+        snapshot
+    }
+
+    #[test]
+    fn what_is_between_the_threads_is_computed() {
+        let snapshot = consistent();
+        assert_eq!(snapshot.targets[0].in_transit, 1);
+        assert_eq!(snapshot.contradictions(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_missing_request_is_found() {
+        let mut snapshot = consistent();
+        snapshot.requests.captured += 1;
+        assert_eq!(
+            snapshot.contradictions(),
+            ["requests.captured: 4 is not the sum of its buckets, 3"]
+        );
+    }
+
+    #[test]
+    fn unseen_bytes_forbid_saying_that_nothing_was_lost() {
+        let mut snapshot = consistent();
+        assert!(snapshot.is_lossless());
+        snapshot.streams.unseen = 1;
+        assert!(!snapshot.is_lossless());
+    }
+}

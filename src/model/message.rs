@@ -1,0 +1,201 @@
+//! One HTTP/1.x message as it was on the wire: start line, fields, body, times, and what is odd
+//! about it. All bytes are kept as captured; nothing is normalised.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::{Anomalies, Endpoint, Timestamp};
+
+/// A range of bytes within a message's head.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// As a range of indices.
+    pub fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// A header field: where its name and its value lie in the head. The value is without the white
+/// space around it; a folded value contains its line breaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Field {
+    /// The field name, in the case it was sent.
+    pub name: Span,
+    /// The field value.
+    pub value: Span,
+}
+
+/// HTTP version of a message: the two digits of `HTTP/1.1`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Version {
+    /// Major version.
+    pub major: u8,
+    /// Minor version.
+    pub minor: u8,
+}
+
+impl Version {
+    /// HTTP/1.0.
+    pub const HTTP_10: Self = Self { major: 1, minor: 0 };
+    /// HTTP/1.1.
+    pub const HTTP_11: Self = Self { major: 1, minor: 1 };
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// The start line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Start {
+    /// A request line.
+    Request {
+        /// The method token.
+        method: Span,
+        /// The request target, untouched.
+        target: Span,
+    },
+    /// A status line.
+    Response {
+        /// Status code, 100 to 999.
+        status: u16,
+        /// The reason phrase; may be empty.
+        reason: Span,
+        /// Index of the request it answers within the connection, where that was seen.
+        request: Option<u32>,
+    },
+}
+
+/// Whether the whole message was seen and kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Completion {
+    /// Every byte of it.
+    Complete,
+    /// Some of it is missing: cut off, or with a hole. `anomalies` say why.
+    Incomplete,
+    /// Seen whole, but its body is larger than the limit, so it was not kept.
+    TooLarge,
+}
+
+/// One HTTP/1.x message.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Number of the connection in this capture.
+    pub conn: u64,
+    /// Number of the message among those of its kind in the connection, from 0.
+    pub index: u32,
+    /// The client's endpoint.
+    pub client: Endpoint,
+    /// The server's endpoint.
+    pub server: Endpoint,
+    /// Packet time of the segment with the first byte.
+    pub first_byte: Timestamp,
+    /// Packet time of the segment with the last byte.
+    pub last_byte: Timestamp,
+    /// The start line.
+    pub start: Start,
+    /// HTTP version.
+    pub version: Version,
+    /// Header fields in order, duplicates kept. Trailer fields are not among them.
+    pub fields: Vec<Field>,
+    /// The message as captured: the head, and behind it the body with its chunk framing where the
+    /// body was kept.
+    pub raw: Bytes,
+    /// Length of the head in `raw`, its closing empty line included.
+    pub head_len: usize,
+    /// The body without chunk framing, before content decoding; empty where it was not kept.
+    pub body: Bytes,
+    /// Length in bytes of the body without chunk framing, kept or not.
+    pub body_len: u64,
+    /// SHA-256 of the body without chunk framing, where hashing was asked for.
+    pub body_sha256: Option<[u8; 32]>,
+    /// Whether the body came in chunks (RFC 9112 section 7.1).
+    pub chunked: bool,
+    /// Whether all of it was seen.
+    pub completion: Completion,
+    /// What was odd about it.
+    pub anomalies: Anomalies,
+}
+
+impl Message {
+    /// The bytes of a span of the head; empty if the span lies outside.
+    pub fn slice(&self, span: Span) -> &[u8] {
+        self.raw.get(span.range()).unwrap_or_default()
+    }
+
+    /// Whether this is a request.
+    pub fn is_request(&self) -> bool {
+        matches!(self.start, Start::Request { .. })
+    }
+
+    /// The request's method; empty for a response.
+    pub fn method(&self) -> &[u8] {
+        match self.start {
+            Start::Request { method, .. } => self.slice(method),
+            Start::Response { .. } => &[],
+        }
+    }
+
+    /// The request's target; empty for a response.
+    pub fn target(&self) -> &[u8] {
+        match self.start {
+            Start::Request { target, .. } => self.slice(target),
+            Start::Response { .. } => &[],
+        }
+    }
+
+    /// The response's status code; `None` for a request.
+    pub fn status(&self) -> Option<u16> {
+        match self.start {
+            Start::Request { .. } => None,
+            Start::Response { status, .. } => Some(status),
+        }
+    }
+
+    /// Header fields in order as (name, value), as on the wire.
+    pub fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().map(|field| (self.slice(field.name), self.slice(field.value)))
+    }
+
+    /// The first value of the named field, compared without regard to case.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers()
+            .find(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+
+    /// The head, its closing empty line included.
+    pub fn head(&self) -> &[u8] {
+        self.raw.get(..self.head_len).unwrap_or(&self.raw)
+    }
+
+    /// The body as on the wire, chunk framing included; empty where it was not kept.
+    pub fn wire_body(&self) -> &[u8] {
+        self.raw.get(self.head_len..).unwrap_or_default()
+    }
+
+    /// Memory this message holds, in bytes: what a queue charges for it.
+    pub fn cost(&self) -> usize {
+        let separate_body = if self.chunked { self.body.len() } else { 0 };
+        size_of::<Self>() + self.raw.len() + separate_body + self.fields.len() * size_of::<Field>()
+    }
+
+    /// Whether a comma-separated field contains this token, compared without regard to case
+    /// (RFC 9110 5.6.1): `Connection: keep-alive, Upgrade` has `upgrade`.
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.headers()
+            .filter(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
+            .flat_map(|(_, value)| value.split(|&b| b == b','))
+            .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    }
+}

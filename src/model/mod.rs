@@ -1,0 +1,28 @@
+//! The vocabulary that every room shares: addresses, sequence numbers, time, frames, segments,
+//! stream events, messages and the ledger.
+//!
+//! Nothing here reads a clock, opens a socket or prints. A room may use this module and no other
+//! room; the doors between rooms are opened in `app`.
+
+pub mod addr;
+pub mod anomaly;
+pub mod frame;
+pub mod ledger;
+pub mod message;
+pub mod segment;
+pub mod seq;
+pub mod stream;
+pub mod tally;
+pub mod time;
+pub mod watch;
+
+pub use addr::{Endpoint, FlowKey, Side};
+pub use anomaly::{Anomalies, Anomaly};
+pub use frame::{Frame, LinkType};
+pub use message::{Completion, Message, Start, Version};
+pub use segment::{Flags, IGNORED, Ignored, Segment};
+pub use seq::SeqNum;
+pub use stream::{CLOSE_REASONS, CloseReason, FlowInfo, Gap, Piece, StreamHandler};
+pub use tally::{Cause, Tally};
+pub use time::Timestamp;
+pub use watch::{Servers, Watch};

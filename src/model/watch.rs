@@ -1,0 +1,134 @@
+//! Which connections count: the watched ports, whose server they must belong to, and v2's own.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use super::{Endpoint, FlowKey, Ignored, Side};
+
+/// Whose server side a watched connection must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Servers {
+    /// Any address: files, span ports, nodes (`--server any`).
+    Any,
+    /// One of these addresses: this host's own on a live interface, or those given by `--server`.
+    Only(HashSet<IpAddr>),
+}
+
+/// What to watch. Asked once for each new connection, not for each packet of a known one.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// Server ports; empty means every port.
+    pub ports: Vec<u16>,
+    /// Whose servers count.
+    pub servers: Servers,
+    /// Where v2 listens: connections to it are ours, or at least not v1's.
+    pub excluded: HashSet<Endpoint>,
+}
+
+impl Watch {
+    /// Every TCP connection of the capture, whoever serves it.
+    pub fn everything() -> Self {
+        Self { ports: Vec::new(), servers: Servers::Any, excluded: HashSet::new() }
+    }
+
+    /// Whether this connection counts, and if so which side is the server, where that is certain.
+    ///
+    /// `opener` is the side known to have sent the SYN, if it was seen.
+    pub fn server_side(
+        &self,
+        key: &FlowKey,
+        opener: Option<Side>,
+    ) -> Result<Option<Side>, Ignored> {
+        let mut refused = Ignored::OtherPort;
+        let candidates = match opener {
+            Some(client) => [Some(client.peer()), None],
+            None => [Some(Side::Low), Some(Side::High)],
+        };
+        let mut found: Option<Side> = None;
+        let mut both = false;
+        for side in candidates.into_iter().flatten() {
+            match self.refuses(key.end(side)) {
+                None => {
+                    both = found.is_some();
+                    found = Some(side);
+                }
+                // The more telling cause wins: an own connection over a foreign server over a port.
+                Some(cause) => refused = more_telling(refused, cause),
+            }
+        }
+        match found {
+            None => Err(refused),
+            Some(_) if refused == Ignored::OwnConnection => Err(refused),
+            Some(_) if both => Ok(None),
+            Some(side) => Ok(Some(side)),
+        }
+    }
+
+    /// Why this endpoint cannot be the server of a watched connection; `None` when it can.
+    fn refuses(&self, server: Endpoint) -> Option<Ignored> {
+        if self.excluded.contains(&server) {
+            return Some(Ignored::OwnConnection);
+        }
+        if !self.ports.is_empty() && !self.ports.contains(&server.port) {
+            return Some(Ignored::OtherPort);
+        }
+        match &self.servers {
+            Servers::Any => None,
+            Servers::Only(ips) if ips.contains(&server.ip) => None,
+            Servers::Only(_) => Some(Ignored::OtherServer),
+        }
+    }
+}
+
+fn more_telling(a: Ignored, b: Ignored) -> Ignored {
+    let rank = |cause| match cause {
+        Ignored::OwnConnection => 2,
+        Ignored::OtherServer => 1,
+        _ => 0,
+    };
+    if rank(b) > rank(a) { b } else { a }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(last: u8, port: u16) -> Endpoint {
+        Endpoint::new([10, 0, 0, last].into(), port)
+    }
+
+    fn watch() -> Watch {
+        Watch {
+            ports: vec![80],
+            servers: Servers::Only(HashSet::from([IpAddr::from([10, 0, 0, 1])])),
+            excluded: HashSet::from([end(9, 80)]),
+        }
+    }
+
+    #[test]
+    fn only_flows_to_a_watched_port_of_a_watched_server_count() {
+        let watch = watch();
+        let (key, client) = FlowKey::new(end(2, 5000), end(1, 80));
+        assert_eq!(watch.server_side(&key, None), Ok(Some(client.peer())));
+        let (key, _) = FlowKey::new(end(2, 5000), end(1, 81));
+        assert_eq!(watch.server_side(&key, None), Err(Ignored::OtherPort));
+        let (key, _) = FlowKey::new(end(1, 5000), end(3, 80));
+        assert_eq!(watch.server_side(&key, None), Err(Ignored::OtherServer));
+    }
+
+    #[test]
+    fn a_connection_to_v2_never_counts_even_from_a_watched_port() {
+        let (key, client) = FlowKey::new(end(1, 80), end(9, 80));
+        assert_eq!(watch().server_side(&key, None), Err(Ignored::OwnConnection));
+        assert_eq!(watch().server_side(&key, Some(client)), Err(Ignored::OwnConnection));
+    }
+
+    #[test]
+    fn the_syn_decides_when_both_ports_are_watched() {
+        let mut watch = watch();
+        watch.servers = Servers::Any;
+        let (key, client) = FlowKey::new(end(2, 80), end(1, 80));
+        assert_eq!(watch.server_side(&key, None), Ok(None));
+        assert_eq!(watch.server_side(&key, Some(client)), Ok(Some(client.peer())));
+    }
+}

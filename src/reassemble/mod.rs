@@ -1,0 +1,1 @@
+//! Segments to stream events: connections, data in order, holes, ends.

@@ -1,0 +1,1 @@
+//! Recordings: WARC files written and read.

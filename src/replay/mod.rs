@@ -1,0 +1,1 @@
+//! Messages to v2: the schedule, connection order, the transports.

@@ -1,0 +1,1 @@
+//! Which messages go on, and how they are changed.
