@@ -1,0 +1,190 @@
+//! The flow table: connections by 4-tuple, and two orders of age.
+//!
+//! Guaranteed: a lookup is one keyed hash (crafted 4-tuples cannot collide on purpose); adding,
+//! finding the oldest and removing cost O(1); a packet of a known connection touches its own entry
+//! only. One order is of open connections, the other of those that are over and only remembered. A
+//! connection that was active since it was put in line goes to the back when it comes to the front.
+
+use ahash::RandomState;
+use hashbrown::HashTable;
+use slab::Slab;
+
+use super::flow::Flow;
+use crate::model::{FlowKey, Side, Timestamp};
+
+/// No slot: the end of a list.
+const NIL: u32 = u32::MAX;
+
+/// Which order of age.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Order {
+    /// Connections that go on.
+    Open,
+    /// Connections that are over and only remembered.
+    Over,
+}
+
+/// Neighbours in an order of age, and when the place was taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    older: u32,
+    younger: u32,
+    since: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct List {
+    oldest: u32,
+    youngest: u32,
+}
+
+const EMPTY: List = List { oldest: NIL, youngest: NIL };
+
+struct Entry<F> {
+    flow: Flow<F>,
+    link: Link,
+}
+
+/// See the module's description.
+pub(super) struct Table<F> {
+    slots: Slab<Entry<F>>,
+    index: HashTable<u32>,
+    hasher: RandomState,
+    open: List,
+    over: List,
+    generation: u32,
+}
+
+impl<F> Table<F> {
+    pub fn new() -> Self {
+        Self {
+            slots: Slab::new(),
+            index: HashTable::new(),
+            hasher: RandomState::new(),
+            open: EMPTY,
+            over: EMPTY,
+            generation: 0,
+        }
+    }
+
+    /// Connections in the table, those only remembered included.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// A hash of a 4-tuple and a sender, for the SYN cache.
+    pub fn hash_side(&self, key: &FlowKey, side: Side) -> u64 {
+        self.hasher.hash_one((key, side))
+    }
+
+    pub fn find(&self, key: &FlowKey, scope: u64) -> Option<u32> {
+        let hash = self.hasher.hash_one((key, scope));
+        let is_it = |&slot: &u32| {
+            self.get(slot).is_some_and(|flow| flow.scope == scope && flow.info.key == *key)
+        };
+        self.index.find(hash, is_it).copied()
+    }
+
+    pub fn get(&self, slot: u32) -> Option<&Flow<F>> {
+        self.slots.get(slot as usize).map(|entry| &entry.flow)
+    }
+
+    pub fn get_mut(&mut self, slot: u32) -> Option<&mut Flow<F>> {
+        self.slots.get_mut(slot as usize).map(|entry| &mut entry.flow)
+    }
+
+    /// The connection in a slot, if it is still the one of that generation.
+    pub fn redeem(&mut self, slot: u32, generation: u32) -> Option<&mut Flow<F>> {
+        self.get_mut(slot).filter(|flow| flow.generation == generation)
+    }
+
+    /// Adds a connection at the young end; its key and scope must not be in the table.
+    pub fn insert(&mut self, mut flow: Flow<F>, now: Timestamp) -> u32 {
+        self.generation = self.generation.wrapping_add(1);
+        flow.generation = self.generation;
+        let hash = self.hasher.hash_one((&flow.info.key, flow.scope));
+        let link = Link { older: NIL, younger: NIL, since: now };
+        let slot = self.slots.insert(Entry { flow, link }) as u32;
+        self.append(Order::Open, slot, now);
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.index.insert_unique(hash, slot, |&slot| {
+            slots
+                .get(slot as usize)
+                .map_or(0, |e| hasher.hash_one((&e.flow.info.key, e.flow.scope)))
+        });
+        slot
+    }
+
+    /// Notes that the connection is over: from now on it ages among the remembered.
+    pub fn mark_over(&mut self, slot: u32, now: Timestamp) {
+        self.unlink(Order::Open, slot);
+        self.append(Order::Over, slot, now);
+    }
+
+    /// Removes a connection.
+    pub fn remove(&mut self, slot: u32) -> Option<Flow<F>> {
+        let order = if self.get(slot)?.is_over() { Order::Over } else { Order::Open };
+        self.unlink(order, slot);
+        let flow = self.slots.try_remove(slot as usize)?.flow;
+        let hash = self.hasher.hash_one((&flow.info.key, flow.scope));
+        if let Ok(entry) = self.index.find_entry(hash, |&s| s == slot) {
+            entry.remove();
+        }
+        Some(flow)
+    }
+
+    /// The oldest connection of an order, after those active since they were put in line went to
+    /// the back: at most a few at a call, so that a call's cost is bounded.
+    pub fn oldest(&mut self, order: Order, now: Timestamp) -> Option<u32> {
+        const LOOKS: usize = 8;
+        for _ in 0..LOOKS {
+            let slot = self.list(order).oldest;
+            let entry = self.slots.get(slot as usize)?;
+            if entry.flow.last <= entry.link.since {
+                return Some(slot);
+            }
+            self.unlink(order, slot);
+            self.append(order, slot, now);
+        }
+        Some(self.list(order).oldest).filter(|&slot| slot != NIL)
+    }
+
+    /// Slots of all connections.
+    pub fn slots(&self) -> Vec<u32> {
+        self.slots.iter().map(|(slot, _)| slot as u32).collect()
+    }
+
+    fn list(&mut self, order: Order) -> &mut List {
+        match order {
+            Order::Open => &mut self.open,
+            Order::Over => &mut self.over,
+        }
+    }
+
+    fn append(&mut self, order: Order, slot: u32, now: Timestamp) {
+        let youngest = self.list(order).youngest;
+        if let Some(entry) = self.slots.get_mut(slot as usize) {
+            entry.link = Link { older: youngest, younger: NIL, since: now };
+        }
+        match self.slots.get_mut(youngest as usize) {
+            Some(before) => before.link.younger = slot,
+            None => self.list(order).oldest = slot,
+        }
+        self.list(order).youngest = slot;
+    }
+
+    fn unlink(&mut self, order: Order, slot: u32) {
+        let Some(Link { older, younger, .. }) = self.slots.get(slot as usize).map(|e| e.link)
+        else {
+            return;
+        };
+        match self.slots.get_mut(older as usize) {
+            Some(before) => before.link.younger = younger,
+            None => self.list(order).oldest = younger,
+        }
+        match self.slots.get_mut(younger as usize) {
+            Some(behind) => behind.link.older = older,
+            None => self.list(order).youngest = older,
+        }
+    }
+}
