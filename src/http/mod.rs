@@ -1,1 +1,27 @@
-//! Stream events to HTTP/1.x messages.
+//! Stream events to HTTP/1.x messages (RFC 9112), both directions, requests paired with responses.
+//!
+//! In: the calls of [`StreamHandler`](crate::model::StreamHandler). Out: [`Message`]s in the order in
+//! which they were completed, and [`HttpCounts`]. Guaranteed: a message is called complete only when
+//! every byte of it was delivered; framing is never guessed, and after a hole reading goes on only
+//! at a sure message start; time is linear in the bytes read; memory has a limit for head and body.
+//! What a strict parser refuses but a server may accept is kept and named in
+//! [`Message::anomalies`]. Left to others: what to do with a message.
+//!
+//! [`Message`]: crate::model::Message
+//! [`Message::anomalies`]: crate::model::Message::anomalies
+//! [`HttpCounts`]: crate::model::ledger::HttpCounts
+
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod chunked;
+mod connection;
+mod framing;
+mod head;
+mod lenient;
+mod open;
+mod reader;
+mod side;
+mod sniff;
+
+pub use head::{Head, Role, parse as parse_head};
+pub use reader::{Config, HttpReader};

@@ -1,0 +1,92 @@
+//! The HTTP reader: a [`StreamHandler`] that turns connections into messages.
+//!
+//! In: stream events. Out: [`HttpReader::drain`], the messages completed since the last call, in
+//! order of completion, and [`HttpReader::counts`].
+
+use super::connection::{Connection, Context};
+use crate::model::ledger::HttpCounts;
+use crate::model::{CloseReason, FlowInfo, Gap, Message, Piece, Side, StreamHandler, Timestamp};
+
+/// What to read and what to keep.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Largest body kept, in bytes; a message with a larger one is `TooLarge`. `None` keeps no body.
+    pub max_body: Option<u64>,
+    /// Whether to hash bodies (SHA-256), whatever their size.
+    pub hash_bodies: bool,
+    /// Largest head, in bytes. A message with a larger one is incomplete.
+    pub max_head: usize,
+    /// Whether responses are delivered here: pairing and framing depend on it.
+    pub read_responses: bool,
+    /// Whether responses are put out as messages.
+    pub emit_responses: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_body: Some(16 << 20),
+            hash_bodies: false,
+            max_head: 256 << 10,
+            read_responses: false,
+            emit_responses: false,
+        }
+    }
+}
+
+/// See the module's description.
+#[derive(Debug, Default)]
+pub struct HttpReader {
+    config: Config,
+    out: Vec<Message>,
+    counts: HttpCounts,
+}
+
+impl HttpReader {
+    /// A reader with this configuration.
+    pub fn new(config: Config) -> Self {
+        Self { config, ..Self::default() }
+    }
+
+    /// The messages completed since the last call.
+    pub fn drain(&mut self) -> std::vec::Drain<'_, Message> {
+        self.out.drain(..)
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self) -> HttpCounts {
+        self.counts
+    }
+
+    fn context<'a>(&'a mut self, info: &'a FlowInfo) -> Context<'a> {
+        Context { info, config: &self.config, counts: &mut self.counts, out: &mut self.out }
+    }
+}
+
+impl StreamHandler for HttpReader {
+    type Flow = Connection;
+
+    fn opened(&mut self, info: &FlowInfo) -> Connection {
+        Connection::new(info)
+    }
+
+    fn data(&mut self, info: &FlowInfo, flow: &mut Connection, side: Side, piece: Piece<'_>) {
+        flow.data(side, piece, &mut self.context(info));
+    }
+
+    fn gap(&mut self, info: &FlowInfo, flow: &mut Connection, side: Side, gap: Gap) {
+        flow.gap(side, gap, &mut self.context(info));
+    }
+
+    fn finished(&mut self, info: &FlowInfo, flow: &mut Connection, side: Side, _at: Timestamp) {
+        flow.finished(side, &mut self.context(info));
+    }
+
+    fn closed(&mut self, info: &FlowInfo, mut flow: Connection, _at: Timestamp, why: CloseReason) {
+        flow.closed(why, &mut self.context(info));
+    }
+
+    fn held(&self, flow: &Connection) -> usize {
+        flow.held()
+    }
+}
