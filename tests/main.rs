@@ -1,1 +1,3 @@
+//! The one test binary: real interfaces, real servers, real processes.
 
+mod live_capture;
