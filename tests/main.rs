@@ -1,1 +1,6 @@
+//! The one test binary: real servers, clients and captures around the real executable.
+//!
+//! Tests that need root live in modules named `privileged`; `scripts/test.sh` leaves those out by
+//! name where there is no root, so that they are never counted as passed.
 
+mod support;
