@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 pub enum Answer {
     /// A TLS record: a ServerHello or an alert.
     Tls,
-    /// An HTTP/1.x status line.
+    /// An HTTP/1.x status line, or a page.
     Http,
     /// Something else.
     Other,
@@ -60,6 +60,8 @@ fn classify(answer: &[u8]) -> Answer {
         [] => Answer::Closed,
         [0x15 | 0x16, 0x03, ..] => Answer::Tls,
         _ if answer.starts_with(b"HTTP/") => Answer::Http,
+        // Some servers answer a line without a version as HTTP/0.9: with a page and no head.
+        [b'<', ..] => Answer::Http,
         _ => Answer::Other,
     }
 }
@@ -88,6 +90,7 @@ mod tests {
         assert_eq!(classify(&[0x16, 3, 3, 0, 90]), Answer::Tls);
         assert_eq!(classify(&[0x15, 3, 1, 0, 2]), Answer::Tls);
         assert_eq!(classify(b"HTTP/1.1 400"), Answer::Http);
+        assert_eq!(classify(b"<!DOCTYPE HTML>"), Answer::Http);
         assert_eq!(classify(b"220 mail"), Answer::Other);
         assert_eq!(classify(b""), Answer::Closed);
     }
