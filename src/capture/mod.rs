@@ -4,6 +4,7 @@
 //! was lost on the way. Left to others: everything inside a frame (`decode`).
 
 pub mod bpf;
+pub mod doctor;
 pub mod drops;
 pub mod fault;
 pub mod interfaces;

@@ -139,7 +139,8 @@ fn root_drops_everything_and_still_captures() {
     within(&lab.pod, || {
         rights::raise();
         let mut capture = LiveCapture::open(&config(&["lo"], &[80])).expect("open");
-        rights::drop_all(false).expect("drop");
+        let others = rights::drop_all(false).expect("drop");
+        assert!(others > 0, "the other threads of the test still hold theirs");
         assert!(!rights::raise().effective);
         let _ = std::net::TcpStream::connect("127.0.0.1:80");
         assert_eq!(collect_some(&mut capture), 2);
