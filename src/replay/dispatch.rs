@@ -76,12 +76,15 @@ impl Replayer {
     }
 }
 
+/// What a request's task ends with: the result, and the guard, which is dropped once it is counted.
+type Outcome<G> = (Result<Answer, Failure>, G);
+
 /// The loop's state.
 pub(super) struct Dispatcher<T, G> {
     transport: Arc<T>,
     lanes: Lanes<Job<G>>,
-    /// Requests at the transport; each gives the guard back with the result.
-    under_way: JoinSet<(Result<Answer, Failure>, G)>,
+    /// Requests at the transport.
+    under_way: JoinSet<Outcome<G>>,
     /// Their captured connections.
     conns: AHashMap<Id, u64>,
     /// Requests given to the transport so far: the number in the marker.
@@ -205,7 +208,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
     }
 
     /// Counts a request that is over, and lets the next of its connection go.
-    fn finish(&mut self, over: Result<(Id, (Result<Answer, Failure>, G)), JoinError>) {
+    fn finish(&mut self, over: Result<(Id, Outcome<G>), JoinError>) {
         self.counts.in_flight -= 1;
         let id = match over {
             Ok((id, (result, guard))) => {
@@ -274,5 +277,36 @@ async fn wait_until(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::message::get;
+    use super::*;
+    use crate::model::Message;
+
+    /// Panics at `/panic`, answers everything else.
+    struct Faulty;
+
+    impl Transport for Faulty {
+        async fn exchange(&self, message: Message, _: u64) -> Result<Answer, Failure> {
+            assert_ne!(message.target(), b"/panic", "on purpose");
+            Ok(Answer { status: 200 })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fault_of_the_program_costs_one_request_and_is_counted() {
+        let guard = Arc::new(());
+        let job = |path| Job { message: get(1, path), due: None, guard: guard.clone() };
+        let (batch_tx, batch_rx) = mpsc::channel(1);
+        let (_stop_tx, stop_rx) = watch::channel(Stop::Go);
+        batch_tx.send(vec![job("/panic"), job("/after")]).await.expect("send");
+        drop(batch_tx);
+        let published = CountsHandle(Arc::default());
+        let counts = Dispatcher::new(Faulty, 1, published).run(batch_rx, stop_rx).await;
+        assert_eq!((counts.failed.get(Failure::Other), counts.answered.total()), (1, 1));
+        assert_eq!((counts.in_flight, Arc::strong_count(&guard)), (0, 1));
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn classify(error: &reqwest::Error, stage: Stage) -> Failure {
             return broken;
         }
     }
-    match find::<io::Error>(error).map(io::Error::kind) {
+    match io_kind(error) {
         // The chunk framing of the answer.
         Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Failure::InvalidAnswer,
         Some(io::ErrorKind::TimedOut) => Failure::Timeout,
@@ -60,7 +60,7 @@ pub(super) fn classify(error: &reqwest::Error, stage: Stage) -> Failure {
 
 /// The cause, when there is no connection.
 fn connecting(error: &reqwest::Error) -> Failure {
-    match find::<io::Error>(error).map(io::Error::kind) {
+    match io_kind(error) {
         Some(io::ErrorKind::ConnectionRefused) => Failure::Refused,
         // Only a TLS handshake reads while connecting.
         Some(io::ErrorKind::UnexpectedEof) => Failure::Tls,
@@ -68,18 +68,23 @@ fn connecting(error: &reqwest::Error) -> Failure {
     }
 }
 
-/// The first error of type `E` in the chain. Looks into `io::Error`s, whose `source` passes over
-/// the error they carry.
-fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+/// The kind of the innermost I/O error: the outer ones only carry it.
+fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
+    chain(error).filter_map(|e| e.downcast_ref::<io::Error>()).last().map(io::Error::kind)
+}
+
+/// The first error of type `E` in the chain.
+fn find<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {
+    chain(error).find_map(|error| error.downcast_ref())
+}
+
+/// An error and its causes, from the outside inwards. Looks into `io::Error`s, whose `source`
+/// passes over the error they carry.
+fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(Some(error as &(dyn Error + 'static)), |&error| {
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(carried) => Some(carried),
             None => error.source(),
-        };
-    }
-    None
+        }
+    })
 }
