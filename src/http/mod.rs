@@ -22,6 +22,8 @@ mod open;
 mod reader;
 mod side;
 mod sniff;
+mod whole;
 
 pub use head::{Head, Role, parse as parse_head};
 pub use reader::{Config, HttpReader};
+pub use whole::{Provenance, parse_whole};
