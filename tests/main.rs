@@ -1,1 +1,1 @@
-
+mod recording;
