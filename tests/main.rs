@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! The one test binary: real interfaces, servers, clients and captures around the real executable.
 //!
 //! Tests that need root live in modules named `privileged`; `scripts/test.sh` leaves those out by
@@ -5,3 +6,6 @@
 
 mod live_capture;
 mod support;
+=======
+mod recording;
+>>>>>>> record
