@@ -63,8 +63,9 @@ impl Replayer {
     /// Sends what comes out of `batch_rx` until it is closed and everything is answered, or until
     /// `stop_rx` says otherwise. Returns the final counts, in which nothing is in flight.
     ///
-    /// Spawn it, rather than block on it: then the loop and the requests it starts run on the
-    /// runtime's own threads, without a wake-up from one to the other.
+    /// A current-thread runtime serves best: at 5,000 requests/s it took 29 us of CPU for each,
+    /// with two workers 43 us, spent on wake-ups from one thread to the other. On a runtime with
+    /// several threads, spawn this rather than block on it, for the same reason.
     pub async fn run<G: Send + 'static>(
         self,
         batch_rx: mpsc::Receiver<Vec<Job<G>>>,

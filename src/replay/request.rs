@@ -21,7 +21,9 @@
 //! - a request without Accept gets `accept: */*`, one without Host gets the target's;
 //! - an absolute-form target becomes origin-form; bytes of a target that cannot stand in a URL
 //!   (space, quotes, angle brackets, non-ASCII, ...) are percent-encoded;
-//! - the sizes of chunks, chunk extensions and trailer fields are lost.
+//! - the sizes of chunks, chunk extensions and trailer fields are lost;
+//! - on a connection on which v2 answered with HTTP/1.0, requests go on as HTTP/1.0, with
+//!   Content-Length in place of chunks, and `connection: keep-alive` behind the marker.
 //!
 //! Not sendable: a target with `.` or `..` segments, with a backslash in the path or a `#`, `*`
 //! and authority-form targets, CONNECT, a method, field name or value with bytes that HTTP does

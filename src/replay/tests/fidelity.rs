@@ -151,6 +151,24 @@ async fn a_chunked_body_of_http_1_0_gets_a_length() {
 }
 
 #[tokio::test]
+async fn a_v2_that_speaks_http_1_0_still_gets_the_whole_body() {
+    let v2 = V2::start(|_| {
+        Reply::Write(
+            b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n".to_vec(),
+        )
+    })
+    .await;
+    let raw = "PUT / HTTP/1.1\r\nHost: v1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n";
+    let counts = replay(&config(&v2.url()), (0..4).map(|_| request(1, raw)).collect()).await;
+    assert_eq!(counts.answered.total(), 4, "{counts:?}");
+    let body = |seen: &Seen| match seen.values("content-length").is_empty() {
+        true => dechunked(&seen.body),
+        false => seen.body.clone(),
+    };
+    assert!(v2.seen().iter().all(|seen| body(seen) == b"a"), "{:?}", v2.seen());
+}
+
+#[tokio::test]
 async fn a_large_binary_body_arrives_whole() {
     let body: Vec<u8> =
         (0..200_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();

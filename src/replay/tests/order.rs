@@ -44,7 +44,7 @@ async fn requests_of_a_connection_arrive_in_order_whatever_the_others_do() {
 async fn no_more_than_the_allowed_number_is_in_flight() {
     let v2 = V2::start(|_| Reply::Hang).await;
     let mut config = config(&v2.url());
-    (config.concurrency, config.timeout) = (3, Duration::from_millis(200));
+    (config.concurrency, config.timeout) = (3, Duration::from_millis(500));
     let (batch_tx, batch_rx) = mpsc::channel(1);
     let (stop_tx, stop_rx) = watch::channel(Stop::Go);
     let replayer = Replayer::new(&config).expect("replayer");
