@@ -1,11 +1,8 @@
-<<<<<<< HEAD
 //! The one test binary: real interfaces, servers, clients and captures around the real executable.
 //!
 //! Tests that need root live in modules named `privileged`; `scripts/test.sh` leaves those out by
 //! name where there is no root, so that they are never counted as passed.
 
 mod live_capture;
-mod support;
-=======
 mod recording;
->>>>>>> record
+mod support;

@@ -41,6 +41,12 @@ impl Pipeline {
         }
     }
 
+    /// Takes over what the kernel and the interfaces dropped so far.
+    pub fn note_drops(&mut self, kernel: u64, interface: u64) {
+        self.packets.kernel_dropped = kernel;
+        self.packets.interface_dropped = interface;
+    }
+
     /// Lets packet time pass without a packet.
     pub fn advance(&mut self, now: Timestamp) {
         self.reassembler.advance(now);

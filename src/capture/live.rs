@@ -97,6 +97,11 @@ impl LiveCapture {
         self.wake = Some(descriptor);
     }
 
+    /// From now on the wake-up descriptor is not looked at any more.
+    pub fn sleep_on(&mut self) {
+        self.wake = None;
+    }
+
     /// Waits for frames and hands over those that are there; how many.
     ///
     /// 0 means that the timeout passed, the wake-up descriptor is readable, or a signal came. An

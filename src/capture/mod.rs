@@ -7,6 +7,7 @@ pub mod bpf;
 pub mod doctor;
 pub mod drops;
 pub mod fault;
+pub mod file;
 pub mod interfaces;
 pub mod live;
 pub mod rights;

@@ -81,6 +81,7 @@ fn every_sample_snapped_at_every_byte_claims_only_what_it_has() {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "the test harness shows it only on failure")]
 fn samples_changed_at_random_never_break_an_invariant() {
     let seed = std::env::var("SHADOWTAP_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or(0x5eed);

@@ -12,7 +12,7 @@ fn gre(flags: u16, ether_type: u16, payload: &[u8]) -> Vec<u8> {
 
 #[test]
 fn mpls_label_stacks_over_ip() {
-    let label = |bottom: u8| [0, 1, 0x00 | bottom, 64];
+    let label = |bottom: u8| [0, 1, bottom, 64];
     let packet = ipv4(6, &tcp(b"a"));
     for ether_type in [0x8847, 0x8848] {
         let one = ether(ether_type, &join(&[&label(1), &packet]));
