@@ -5,13 +5,14 @@
 //! they count is sent; a live capture never waits here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
 use super::queue::{Budget, Permit, WhenFull};
 use super::shared::{CaptureCounts, Shared};
-use crate::model::{Completion, Message};
 use crate::model::ledger::{Refused, RequestCounts};
+use crate::model::{Completion, Message, Timestamp};
 use crate::shape::Admission;
 
 /// A message on its way, with its share of the queue.
@@ -35,6 +36,11 @@ pub struct Intake {
     admission: Admission,
     /// Requests to queue at most.
     limit: Option<u64>,
+    /// Packet time from the first request to queue.
+    span: Option<Duration>,
+    first: Option<Timestamp>,
+    /// Whether the span is over.
+    is_over: bool,
     /// Whether whole responses are handed on too.
     wants_responses: bool,
     requests: RequestCounts,
@@ -58,6 +64,9 @@ impl Intake {
             when_full,
             admission,
             limit: None,
+            span: None,
+            first: None,
+            is_over: false,
             wants_responses: false,
             requests: RequestCounts::default(),
             offered: 0,
@@ -72,9 +81,15 @@ impl Intake {
         self
     }
 
+    /// Queues requests of so much packet time from the first one, then says that it is enough.
+    pub fn span(mut self, span: Option<Duration>) -> Self {
+        self.span = span;
+        self
+    }
+
     /// Hands whole responses on too.
-    pub fn with_responses(mut self, wants: bool) -> Self {
-        self.wants_responses = wants;
+    pub fn with_responses(mut self) -> Self {
+        self.wants_responses = true;
         self
     }
 
@@ -84,7 +99,7 @@ impl Intake {
         let mut batch = Vec::with_capacity(messages.len());
         for message in messages {
             // Beyond the limit nothing counts any more: as if the capture had ended before.
-            if self.is_enough() {
+            if self.is_enough() || self.is_beyond(&message) {
                 break;
             }
             if message.is_request() {
@@ -98,7 +113,13 @@ impl Intake {
     }
 
     fn is_enough(&self) -> bool {
-        self.limit.is_some_and(|limit| self.requests.queued >= limit)
+        self.is_over || self.limit.is_some_and(|limit| self.requests.queued >= limit)
+    }
+
+    fn is_beyond(&mut self, message: &Message) -> bool {
+        let first = *self.first.get_or_insert(message.first_byte);
+        self.is_over |= self.span.is_some_and(|span| message.first_byte.since(first) > span);
+        self.is_over
     }
 
     fn request(&mut self, message: Message, batch: &mut Vec<Queued>, counts: CaptureCounts) {
@@ -130,7 +151,12 @@ impl Intake {
         }
     }
 
-    fn permit(&mut self, message: &Message, batch: &mut Vec<Queued>, counts: CaptureCounts) -> Option<Permit> {
+    fn permit(
+        &mut self,
+        message: &Message,
+        batch: &mut Vec<Queued>,
+        counts: CaptureCounts,
+    ) -> Option<Permit> {
         let cost = message.cost();
         let permit = self.budget.try_take(cost);
         if permit.is_some() || self.when_full == WhenFull::DropNewest {
@@ -164,11 +190,17 @@ mod tests {
     use crate::app::tests::request;
     use crate::shape::Methods;
 
-    fn intake(limit: Option<u64>, messages: usize) -> (Intake, crossbeam_channel::Receiver<Vec<Queued>>, Shared) {
+    fn intake(
+        limit: Option<u64>,
+        messages: usize,
+    ) -> (Intake, crossbeam_channel::Receiver<Vec<Queued>>, Shared) {
         let (batch_tx, batch_rx) = crossbeam_channel::bounded(messages);
         let shared = Shared::default();
-        let admission =
-            Admission { marker: "X-Shadowtap".into(), methods: Methods::Safe, is_replay: true };
+        let admission = Admission {
+            marker: crate::model::MARKER_FIELD,
+            methods: Methods::Safe,
+            is_replay: true,
+        };
         let budget = Budget::new(messages, 1 << 20);
         let intake = Intake::new(batch_tx, budget, WhenFull::DropNewest, admission, shared.clone());
         (intake.limit(limit), batch_rx, shared)
@@ -186,7 +218,9 @@ mod tests {
         let snapshot = shared.snapshot();
         assert_eq!(snapshot.contradictions(), Vec::<String>::new());
         assert_eq!((snapshot.requests.captured, snapshot.requests.queued), (6, 2));
-        for cause in [Refused::Marker, Refused::MethodHeldBack, Refused::NotReplayable, Refused::QueueFull] {
+        for cause in
+            [Refused::Marker, Refused::MethodHeldBack, Refused::NotReplayable, Refused::QueueFull]
+        {
             assert_eq!(snapshot.requests.refused.get(cause), 1, "{cause:?}");
         }
         assert_eq!(batch_rx.try_recv().expect("a batch").len(), 2);

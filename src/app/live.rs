@@ -64,13 +64,22 @@ impl Live {
     }
 
     /// Starts the capture thread. It reports its end as an event.
-    pub fn spawn(self, pipeline: Pipeline, intake: Intake, shared: Shared, event_tx: crossbeam_channel::Sender<Event>) -> anyhow::Result<()> {
+    pub fn spawn(
+        self,
+        pipeline: Pipeline,
+        intake: Intake,
+        shared: Shared,
+        event_tx: crossbeam_channel::Sender<Event>,
+    ) -> anyhow::Result<()> {
         let run = move || {
             let result = Task { capture: self.capture, pipeline, intake, shared }.run();
             // The receiver is gone only when the process is ending anyway.
             let _ = event_tx.send(Event::CaptureEnded(result));
         };
-        std::thread::Builder::new().name("capture".into()).spawn(run).context("cannot start a thread")?;
+        std::thread::Builder::new()
+            .name("capture".into())
+            .spawn(run)
+            .context("cannot start a thread")?;
         Ok(())
     }
 }
@@ -140,7 +149,8 @@ impl Task {
     fn hand_over(&mut self) -> Flow {
         let messages = self.pipeline.drain().collect();
         let (packets, streams, http) = self.pipeline.counts();
-        self.intake.take(messages, CaptureCounts { packets, streams, http, ..CaptureCounts::default() })
+        self.intake
+            .take(messages, CaptureCounts { packets, streams, http, ..CaptureCounts::default() })
     }
 }
 

@@ -58,7 +58,15 @@ impl Run {
     /// A run that begins now.
     pub fn new(name: String, shared: Shared) -> Self {
         let (event_tx, event_rx) = unbounded();
-        Self { name, started: Instant::now(), shared, event_tx, event_rx, duration: None, says_progress: false }
+        Self {
+            name,
+            started: Instant::now(),
+            shared,
+            event_tx,
+            event_rx,
+            duration: None,
+            says_progress: false,
+        }
     }
 
     /// Stops capturing after this long.

@@ -11,11 +11,25 @@ use super::units;
 #[command(next_help_heading = "Capture")]
 pub struct CaptureArgs {
     /// TCP ports that v1 listens on. Repeat it or separate with commas.
-    #[arg(short, long = "port", env = "SHADOWTAP_PORT", value_delimiter = ',', required = true, value_name = "PORT")]
+    #[arg(
+        short,
+        long = "port",
+        env = "SHADOWTAP_PORT",
+        value_delimiter = ',',
+        required = true,
+        value_name = "PORT"
+    )]
     pub ports: Vec<u16>,
 
     /// Interface to sniff on; `any` is all of them. Repeat it for several.
-    #[arg(short, long = "interface", env = "SHADOWTAP_INTERFACE", value_delimiter = ',', default_value = "any", value_name = "NAME")]
+    #[arg(
+        short,
+        long = "interface",
+        env = "SHADOWTAP_INTERFACE",
+        value_delimiter = ',',
+        default_value = "any",
+        value_name = "NAME"
+    )]
     pub interfaces: Vec<String>,
 
     /// A further condition in libpcap's filter language (see `man pcap-filter`).
@@ -24,7 +38,12 @@ pub struct CaptureArgs {
 
     /// Whose connections count: those served by these addresses, or by `any` (span ports, nodes).
     /// Without it, those served by this host.
-    #[arg(long = "server", env = "SHADOWTAP_SERVER", value_delimiter = ',', value_name = "ADDR|any")]
+    #[arg(
+        long = "server",
+        env = "SHADOWTAP_SERVER",
+        value_delimiter = ',',
+        value_name = "ADDR|any"
+    )]
     pub servers: Vec<String>,
 
     /// Size of the kernel's capture ring, for each interface.

@@ -69,7 +69,13 @@ pub struct ReplayArgs {
     #[arg(value_name = "FILE")]
     pub file: String,
     /// Server ports whose traffic counts, in a capture. Without it every connection that speaks HTTP.
-    #[arg(short, long = "port", env = "SHADOWTAP_PORT", value_delimiter = ',', value_name = "PORT")]
+    #[arg(
+        short,
+        long = "port",
+        env = "SHADOWTAP_PORT",
+        value_delimiter = ',',
+        value_name = "PORT"
+    )]
     pub ports: Vec<u16>,
     /// Where the copies go.
     #[command(flatten)]
@@ -98,7 +104,13 @@ pub struct InspectArgs {
     #[arg(value_name = "FILE")]
     pub file: String,
     /// Server ports whose traffic counts, in a capture. Without it every connection that speaks HTTP.
-    #[arg(short, long = "port", env = "SHADOWTAP_PORT", value_delimiter = ',', value_name = "PORT")]
+    #[arg(
+        short,
+        long = "port",
+        env = "SHADOWTAP_PORT",
+        value_delimiter = ',',
+        value_name = "PORT"
+    )]
     pub ports: Vec<u16>,
     /// Show responses too.
     #[arg(long, env = "SHADOWTAP_RESPONSES", action = ArgAction::SetTrue)]
@@ -115,10 +127,23 @@ pub struct InspectArgs {
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// TCP ports that v1 listens on.
-    #[arg(short, long = "port", env = "SHADOWTAP_PORT", value_delimiter = ',', value_name = "PORT")]
+    #[arg(
+        short,
+        long = "port",
+        env = "SHADOWTAP_PORT",
+        value_delimiter = ',',
+        value_name = "PORT"
+    )]
     pub ports: Vec<u16>,
     /// Interface to sniff on.
-    #[arg(short, long = "interface", env = "SHADOWTAP_INTERFACE", value_delimiter = ',', default_value = "any", value_name = "NAME")]
+    #[arg(
+        short,
+        long = "interface",
+        env = "SHADOWTAP_INTERFACE",
+        value_delimiter = ',',
+        default_value = "any",
+        value_name = "NAME"
+    )]
     pub interfaces: Vec<String>,
     /// The v2 service, to see whether it can be reached.
     #[arg(long, env = "SHADOWTAP_TO", value_name = "URL")]

@@ -11,7 +11,9 @@ mod commands;
 
 use clap::{ArgAction, Parser};
 
-pub use commands::{Command, DemoArgs, DoctorArgs, InspectArgs, MirrorArgs, RecordArgs, ReplayArgs};
+pub use commands::{
+    Command, DemoArgs, DoctorArgs, InspectArgs, MirrorArgs, RecordArgs, ReplayArgs,
+};
 
 /// Copies real HTTP/1.x traffic from the wire to a shadow (v2) service, and accounts for every request.
 ///
@@ -25,7 +27,13 @@ pub struct Cli {
     pub command: Command,
 
     /// What to log: error, warn, info, debug, trace, or target=level pairs.
-    #[arg(long, global = true, env = "SHADOWTAP_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "SHADOWTAP_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
     pub log: String,
 
     /// Log as JSON lines, for collectors.
@@ -54,7 +62,12 @@ mod tests {
                 }
                 let variable = format!("SHADOWTAP_{}", name.to_uppercase().replace('-', "_"));
                 let env = arg.get_env().map(|env| env.to_string_lossy().into_owned());
-                assert_eq!(env.as_deref(), Some(variable.as_str()), "{} --{name}", command.get_name());
+                assert_eq!(
+                    env.as_deref(),
+                    Some(variable.as_str()),
+                    "{} --{name}",
+                    command.get_name()
+                );
             }
         }
     }

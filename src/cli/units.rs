@@ -15,7 +15,9 @@ pub fn size(text: &str) -> Result<u64, String> {
 /// `5s`, `200ms`, `1h30m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text.trim()).map_err(|err| {
-        format!("`{text}` is not a duration ({err}); write a number with a unit, such as 5s or 200ms")
+        format!(
+            "`{text}` is not a duration ({err}); write a number with a unit, such as 5s or 200ms"
+        )
     })
 }
 
@@ -27,7 +29,9 @@ pub fn speed(text: &str) -> Result<Speed, String> {
     let factor = text.strip_suffix('x').unwrap_or(text).parse::<f64>();
     match factor {
         Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(Speed::Factor(factor)),
-        _ => Err(format!("`{text}` is not a speed; write a factor such as 1x, 0.5x or 10x, or max")),
+        _ => {
+            Err(format!("`{text}` is not a speed; write a factor such as 1x, 0.5x or 10x, or max"))
+        }
     }
 }
 

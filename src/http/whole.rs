@@ -48,8 +48,7 @@ pub fn parse_whole(raw: Bytes, role: Role, from: Provenance, config: &Config) ->
             (Start::Request { method, target }, length)
         }
         StartLine::Response { status, reason } => {
-            let length =
-                framing::of_response(head_bytes, &parsed, Answers::Other, &mut anomalies);
+            let length = framing::of_response(head_bytes, &parsed, Answers::Other, &mut anomalies);
             (Start::Response { status, reason, request: from.request }, length)
         }
     };

@@ -12,7 +12,7 @@ use crate::model::{Completion, Message};
 #[derive(Clone, Debug)]
 pub struct Admission {
     /// Name of the field that marks a copy of ours.
-    pub marker: String,
+    pub marker: &'static str,
     /// Methods that may go on.
     pub methods: Methods,
     /// Whether what is handed on will be sent, not only written down or listed: then requests that
@@ -23,7 +23,7 @@ pub struct Admission {
 impl Admission {
     /// The bucket in which this request ends; `None` when it goes on.
     pub fn refuse(&self, request: &Message) -> Option<Refused> {
-        if request.header(&self.marker).is_some() {
+        if request.header(self.marker).is_some() {
             return Some(Refused::Marker);
         }
         match request.completion {
