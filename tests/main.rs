@@ -5,5 +5,6 @@
 
 mod house;
 mod live_capture;
+mod mirror;
 mod recording;
 mod support;
