@@ -7,4 +7,5 @@ mod house;
 mod live_capture;
 mod mirror;
 mod recording;
+mod replay_files;
 mod support;
