@@ -6,6 +6,8 @@
 mod house;
 mod live_capture;
 mod mirror;
+mod record_replay;
 mod recording;
 mod replay_files;
 mod support;
+mod v2_faults;
