@@ -22,11 +22,12 @@ pub fn run(args: &MirrorArgs) -> anyhow::Result<Exit> {
     let live = config::live(&args.capture, args.responses)?;
     let http = config::http(&args.limits, args.responses);
     let limits = config::reassembly(&args.limits)?;
+    let mut watch = config::watch_live(&args.capture)?;
     let sending = Sending::new(&replay)?;
     // The right to capture is dropped here, before anything can start a thread.
     let capture = Live::open(&live)?;
-    let excluded = config::endpoints_of(&replay.target);
-    let pipeline = Pipeline::new(config::watch_live(&args.capture, excluded)?, http, limits);
+    watch.excluded = config::endpoints_of(&replay.target);
+    let pipeline = Pipeline::new(watch, http, limits);
 
     let shared = Shared::new(vec![sending.consumer()]);
     let run = Run::new(name, shared.clone()).with_progress().stop_after(args.capture.duration);
