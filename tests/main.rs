@@ -9,5 +9,7 @@ mod mirror;
 mod record_replay;
 mod recording;
 mod replay_files;
+mod rights;
 mod support;
+mod usage;
 mod v2_faults;
