@@ -22,7 +22,7 @@ test: ## all tests, real servers and network namespaces included (root or sudo f
 	@scripts/setup.sh test
 	scripts/test.sh
 
-lint: ## format, clippy, rustdoc, shell scripts
+lint: ## format, clippy, rustdoc, shell scripts, manifests
 	@scripts/setup.sh lint
 	@scripts/lint.sh
 

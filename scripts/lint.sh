@@ -19,6 +19,7 @@ check clippy cargo clippy --locked --all-targets --quiet -- -D warnings
 check rustdoc rustdoc
 mapfile -t shell < <(git ls-files --cached --others --exclude-standard '*.sh' .ci/run)
 check shellcheck shellcheck --external-sources "${shell[@]}"
+check manifests scripts/check-manifests.sh
 
 if [ ${#failed[@]} -gt 0 ]; then
     printf 'lint: failed: %s\n' "${failed[*]}" >&2

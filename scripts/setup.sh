@@ -23,7 +23,7 @@ needs() {
         demo) echo cc pkg-config libpcap-headers setcap ;;
         test) echo cc pkg-config libpcap-headers setcap setpriv ip nginx wrk tcpdump curl python3-venv ;;
         lint) echo cc pkg-config libpcap-headers shellcheck python3-venv ;;
-        fixtures) echo ip nginx wrk tcpdump curl python3 ;;
+        fixtures) echo ip nginx wrk tcpdump editcap curl python3 ;;
         image) echo docker ;;
         *) die "unknown task '$1' (build demo test lint fixtures image)" ;;
     esac
@@ -47,6 +47,7 @@ package() {
         setpriv) echo util-linux ;;
         ip) echo iproute2 ;;
         nginx) echo nginx-light ;;
+        editcap) echo wireshark-common ;;
         docker) echo docker.io ;;
         *) echo "$1" ;;
     esac
