@@ -105,13 +105,13 @@ fn read_capture(
     if let Some(cut) = file.cut() {
         tracing::warn!("{}: {cut}; everything before it was read", file.name());
     }
-    fault.map_or(Ok(()), |fault| Err(fault.into()))
+    fault.map_or(Ok(()), Err)
 }
 
 /// Reads a batch of frames; false at the end of the file.
 fn read_frames(file: &mut CaptureFile, pipeline: &mut Pipeline) -> anyhow::Result<bool> {
     for _ in 0..BATCH {
-        match file.next()? {
+        match file.next_frame()? {
             Some(frame) => pipeline.frame(&frame),
             None => return Ok(false),
         }
