@@ -151,6 +151,7 @@ impl CaptureFile {
 
     /// The next frame; nothing at the end. After an error there is nothing more.
     #[inline]
+    #[allow(clippy::should_implement_trait, reason = "a frame borrows from the file")]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, FileError> {
         let next = match &mut self.format {
             Format::Pcap(reader) => reader.next(&mut self.input),
