@@ -13,10 +13,14 @@
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod admit;
+mod bounds;
+mod clock;
 mod engine;
 mod flow;
 mod half;
 mod syn_cache;
 mod table;
+mod waiting;
 
 pub use engine::{Limits, Reassembler};
