@@ -153,8 +153,8 @@ impl<H: StreamHandler> Reassembler<H> {
             return self.replace(slot, side, segment);
         }
         flow.is_challenged = true;
-        let (key, is_answer) = (flow.info.key, segment.ack.is_some());
-        self.remember(&key, side, segment, is_answer);
+        let key = flow.info.key;
+        self.remember(&key, side, segment);
         self.count_unclaimed(segment, false);
         None
     }
@@ -179,9 +179,18 @@ impl<H: StreamHandler> Reassembler<H> {
         Handshake { mine: look(side, Some(segment.seq)), peers: look(side.peer(), segment.ack) }
     }
 
-    fn remember(&mut self, key: &FlowKey, side: Side, segment: &Segment<'_>, is_answer: bool) {
+    /// Notes a SYN or SYN+ACK; from the latter it is also known what the SYN was, where that was missed.
+    fn remember(&mut self, key: &FlowKey, side: Side, segment: &Segment<'_>) {
         let hash = self.table.hash_opening(key, side, segment.encapsulation);
+        let is_answer = segment.ack.is_some();
         self.syns.insert(hash, Opening { isn: segment.seq, is_answer });
+        let Some(ack) = segment.ack else { return };
+        let peers = self.table.hash_opening(key, side.peer(), segment.encapsulation);
+        let is_there = |syn: Opening| ack.distance(syn.isn).unsigned_abs() < SAME_STREAM;
+        if !self.syns.get(peers).is_some_and(is_there) {
+            let isn = SeqNum(ack.0.wrapping_sub(1));
+            self.syns.insert(peers, Opening { isn, is_answer: false });
+        }
     }
 
     /// Begins a connection with this segment, if it is one that can.
@@ -200,7 +209,7 @@ impl<H: StreamHandler> Reassembler<H> {
         let opener = handshake.opener(side);
         let server = self.watch.server_side(key, opener)?;
         if segment.flags.syn {
-            self.remember(key, side, segment, segment.ack.is_some());
+            self.remember(key, side, segment);
         }
         let client = opener.or(server.map(Side::peer));
         let unread = client.map(Side::peer).filter(|_| !self.read_responses);

@@ -335,8 +335,9 @@ impl<F> Flow<F> {
         if self.unread == Some(side) {
             return 0;
         }
-        if half.hole_since().is_some_and(|since| since + patience.acknowledged <= now) {
-            return half.acknowledged_hole();
+        let acknowledged = half.hole_older_than(now - patience.acknowledged);
+        if acknowledged > 0 {
+            return acknowledged;
         }
         let since = half.waiting_since().unwrap_or(self.last);
         let is_silent = !half.is_peer_heard() && since + patience.unacknowledged <= now;

@@ -49,6 +49,8 @@ pub(super) struct Half {
     astray: SeqNum,
     /// Since when the other side has been past the hole in front; [`NEVER`] when there is none.
     hole_since: Timestamp,
+    /// What the other side had acknowledged then.
+    hole_acked: SeqNum,
     /// Segments that wait. Boxed: most halves never have any.
     waiting: Option<Box<Waiting>>,
     /// Length of that run.
@@ -76,6 +78,7 @@ impl Default for Half {
             reset: zero,
             astray: zero,
             hole_since: NEVER,
+            hole_acked: zero,
             waiting: None,
             astray_run: 0,
             has_acked: false,
@@ -175,7 +178,10 @@ impl Half {
     /// Moves past bytes delivered (or skipped).
     pub fn pass(&mut self, bytes: u64) {
         self.next = self.next + bytes as u32;
-        self.hole_since = NEVER;
+        // Holes further on that were acknowledged as long ago are as old.
+        if self.hole_acked.distance(self.next) <= 0 {
+            self.hole_since = NEVER;
+        }
         self.is_peer_heard = false;
         self.astray_run = 0;
         // Data behind an RST: its receiver did not believe it either.
@@ -284,14 +290,18 @@ impl Half {
         if self.acknowledged_hole() == 0 {
             self.hole_since = NEVER;
         } else if self.hole_since == NEVER {
-            self.hole_since = now;
+            (self.hole_since, self.hole_acked) = (now, self.acked);
         }
         self.hole_since != NEVER || self.waiting.is_some() || (self.has_fin && !self.done)
     }
 
-    /// Since when the other side has been past the hole in front.
-    pub fn hole_since(&self) -> Option<Timestamp> {
-        Some(self.hole_since).filter(|since| *since != NEVER)
+    /// Length of the hole in front that the other side was past at `then` or earlier.
+    pub fn hole_older_than(&self, then: Timestamp) -> u64 {
+        if self.hole_since > then {
+            return 0;
+        }
+        let old = u64::try_from(self.hole_acked.distance(self.next)).unwrap_or(0);
+        old.min(self.acknowledged_hole())
     }
 
     /// Since when the first waiting segment waits.

@@ -24,3 +24,7 @@ mod table;
 mod waiting;
 
 pub use engine::{Limits, Reassembler};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
+mod tests;
