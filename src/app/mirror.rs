@@ -54,7 +54,8 @@ pub fn describe(capture: &CaptureArgs) -> String {
     format!("port{plural} {} on {}", ports.join(", "), capture.interfaces.join(", "))
 }
 
-fn sent(methods: &Methods) -> String {
+/// Which methods are sent, for the start line.
+pub fn sent(methods: &Methods) -> String {
     match methods {
         Methods::All => "sent: every method; v2 must not share state with v1".to_owned(),
         some => format!(

@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::intake::Intake;
+use super::mirror::sent;
 use super::queue::{Budget, WhenFull};
 use super::sending::{Pace, Sending};
 use super::shared::Shared;
@@ -21,8 +22,8 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let http = http::Config { read_responses: true, ..config::http(&args.limits, false) };
     let limits = config::reassembly(&args.limits)?;
     let source = Source::open(&args.file, config::watch_file(&args.ports), http, limits)?;
-    let (file, target, methods) = (&args.file, &replay.target, &admission.methods);
-    terminal::say(&format!("run {name}: replaying {file} to {target}; sent: {methods}"));
+    terminal::say(&format!("run {name}: replaying {} to {}", args.file, replay.target));
+    terminal::say(&sent(&admission.methods));
 
     let sending = Sending::new(&replay)?;
     let shared = Shared::new(vec![sending.consumer()]);

@@ -109,6 +109,11 @@ impl Run {
                         exit = Exit::Interrupted;
                     }
                     let how = if stopping { Ending::Now } else { Ending::Drain };
+                    if !stopping {
+                        terminal::say(
+                            "stopping after what is queued; a second signal ends at once",
+                        );
+                    }
                     stopping = true;
                     self.shared.stop();
                     wake();

@@ -16,6 +16,7 @@ pub mod nginx;
 pub mod process;
 pub mod request;
 pub mod shadowtap;
+pub mod stage;
 pub mod tcpdump;
 pub mod v2;
 mod wire;

@@ -122,10 +122,27 @@ impl Process {
     /// Resident memory in KiB.
     #[track_caller]
     pub fn rss_kib(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.pid().as_raw_nonzero());
-        let status = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+        let status = self.proc("status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");
         line.trim().trim_end_matches(" kB").parse().expect("VmRSS is a number")
+    }
+
+    /// Processor time used so far, of all its threads, in user and kernel mode.
+    #[track_caller]
+    pub fn cpu(&self) -> Duration {
+        let stat = self.proc("stat");
+        // Behind the command's name, which may hold anything: utime and stime are fields 14 and 15.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11);
+        let ticks: u64 = fields.take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        // USER_HZ, in which /proc counts, is 100 on every Linux.
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// The file of that name below its /proc directory.
+    #[track_caller]
+    pub fn proc(&self, name: &str) -> String {
+        let path = format!("/proc/{}/{name}", self.pid().as_raw_nonzero());
+        std::fs::read_to_string(&path).unwrap_or_else(|err| panic!("{path}: {err}"))
     }
 
     /// Waits for its end and takes what it left behind.

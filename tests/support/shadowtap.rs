@@ -32,6 +32,12 @@ pub enum User {
     NoRights,
 }
 
+/// The executable: cargo's own, or the one named by `SHADOWTAP_BIN` (a release build, to measure).
+pub fn executable() -> PathBuf {
+    std::env::var_os("SHADOWTAP_BIN")
+        .map_or_else(|| env!("CARGO_BIN_EXE_shadowtap").into(), PathBuf::from)
+}
+
 /// A run to be started.
 pub struct Run {
     args: Vec<OsString>,
@@ -83,7 +89,7 @@ impl Run {
     pub fn start(self) -> Shadowtap {
         let copy = (self.user != User::Same).then(Copy::new);
         let mut command = match &copy {
-            None => self.place.command(env!("CARGO_BIN_EXE_shadowtap")),
+            None => self.place.command(executable()),
             Some(copy) => {
                 super::require_root();
                 let net_raw = if self.user == User::NetRaw { ",+net_raw" } else { "" };
@@ -167,8 +173,8 @@ impl Copy {
         let binary = dir.path().join("shadowtap");
         // Copied by a child: were it written by this process, another test's fork could hold it
         // open for writing, and executing it would fail with ETXTBSY.
-        let source = env!("CARGO_BIN_EXE_shadowtap");
-        succeed(Command::new("install").args(["-m", "755", source]).arg(&binary));
+        let mut install = Command::new("install");
+        succeed(install.args(["-m", "755"]).arg(executable()).arg(&binary));
         succeed(Place::Host.command("setcap").arg("cap_net_raw+p").arg(&binary));
         Self { binary, _dir: dir }
     }
