@@ -8,6 +8,7 @@
 // Each test uses its own share of this.
 #![allow(dead_code)]
 
+pub mod fixtures;
 pub mod ledger;
 pub mod load;
 pub mod netns;

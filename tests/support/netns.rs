@@ -60,7 +60,7 @@ impl Place {
                 self.enter();
                 f()
             });
-            thread.join().expect("the closure does not panic")
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
@@ -122,6 +122,28 @@ impl Pod {
             pod.add_machine(&node, &machine);
         }
         pod
+    }
+
+    /// Adds a link `span0` to `span0` between client and pod, like the cable to a monitor port: frames
+    /// injected at the client's end arrive at the pod's, whatever their addresses. (The bridge would learn
+    /// these, and keep frames for hosts it believes behind the injecting port.) Returns the address of the
+    /// client's end.
+    #[track_caller]
+    pub fn add_span(&self) -> Ipv4Addr {
+        let (Place::Namespace(client), Place::Namespace(pod)) =
+            (&self.client.place, &self.pod.place)
+        else {
+            unreachable!("a pod's machines are namespaces")
+        };
+        ip(
+            client,
+            &["link", "add", "span0", "type", "veth", "peer", "name", "span0", "netns", pod],
+        );
+        for (name, addr) in [(pod, "10.77.1.1/24"), (client, "10.77.1.2/24")] {
+            ip(name, &["addr", "add", addr, "dev", "span0"]);
+            ip(name, &["link", "set", "span0", "mtu", "65535", "up"]);
+        }
+        Ipv4Addr::new(10, 77, 1, 2)
     }
 
     fn add_namespace(&mut self, name: &str) {

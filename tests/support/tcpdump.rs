@@ -50,7 +50,8 @@ impl Tcpdump {
         // -Z root: otherwise it becomes another user before it opens the file. -U: whole packets
         // reach the file as they come.
         command.args(["-n", "-U", "-s", "0", "-B", "65536", "-Z", "root", "-i", interface, "-w"]);
-        command.arg(&file).arg(format!("({filter}) or udp dst port 9"));
+        // Ours first: the keyword `vlan` moves the offsets of everything behind it.
+        command.arg(&file).arg(format!("udp dst port 9 or ({filter})"));
         let process = Process::start(command);
         process.wait_stderr("listening on", PATIENCE);
         Self { file, process, place: place.clone(), last_to: reachable, _dir: dir }
@@ -67,7 +68,7 @@ impl Tcpdump {
         wait_until("the last datagram in the capture file", PATIENCE, || {
             // Refused at the other end, or lost to a full ring: it is sent until it is seen.
             socket.send_to(LAST, to).ok();
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(50));
             let (found, next) = appears_after(&self.file, seen);
             seen = next;
             found
@@ -77,6 +78,19 @@ impl Tcpdump {
         let summary = finished.stderr;
         assert!(summary.contains("\n0 packets dropped by kernel"), "tcpdump lost some: {summary}");
         Capture { file: self.file, summary, _dir: self._dir }
+    }
+}
+
+impl Capture {
+    /// How many frames it holds, without the datagram that closed it.
+    #[track_caller]
+    pub fn frames(&self) -> usize {
+        let mut file = pcap::Capture::from_file(&self.file).expect("the capture");
+        let mut count = 0;
+        while let Ok(packet) = file.next_packet() {
+            count += usize::from(!contains(packet.data, LAST));
+        }
+        count
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
 use std::time::Duration;
 
+use super::fixtures;
 use super::load::Load;
 use super::netns::Place;
 use super::nginx::{Logged, Nginx};
@@ -121,7 +122,7 @@ fn a_process_is_watched_signalled_and_taken_apart() {
     let mut command = Command::new("sh");
     command.args([
         "-c",
-        "echo ready >&2; trap 'echo done; exit 7' TERM; while :; do sleep 0.01; done",
+        "trap 'echo done; exit 7' TERM; echo ready >&2; while :; do sleep 0.01; done",
     ]);
     let process = Process::start(command);
     process.wait_stderr("ready", PATIENCE);
@@ -129,6 +130,29 @@ fn a_process_is_watched_signalled_and_taken_apart() {
     process.signal(rustix::process::Signal::TERM);
     let finished = process.finish(PATIENCE).expect_code(7);
     assert_eq!(finished.text(), "done\n");
+}
+
+#[test]
+fn every_fixture_has_its_expectation_and_is_small() {
+    let names = fixtures::names();
+    assert!(names.len() >= 20, "{names:?}");
+    for name in names {
+        let expected = fixtures::expected(&name);
+        assert!(!expected.is_empty(), "{name} yields nothing");
+        fixtures::assert_yields(&expected, &expected);
+        assert!(!fixtures::requests(&name).is_empty(), "{name} has no whole request");
+        let size = fixtures::path(&format!("{name}.pcap")).metadata().expect("a file").len();
+        assert!(size <= 200 * 1024, "{name} has {size} bytes");
+    }
+}
+
+#[test]
+#[should_panic(expected = "target differs")]
+fn a_request_other_than_expected_is_found() {
+    let expected = fixtures::expected("keepalive");
+    let mut got = expected.clone();
+    got[3]["target"] = "/else".into();
+    fixtures::assert_yields(&expected, &got);
 }
 
 /// Needs root: network namespaces, captures, other users.
@@ -171,6 +195,36 @@ mod privileged {
                 assert!(found, "{interface}: {line} is not in the capture");
             }
         }
+    }
+
+    #[test]
+    fn injected_frames_are_seen_at_the_links_other_end() {
+        let pod = Pod::new();
+        let far_end = pod.add_span();
+        for (name, filter) in [
+            ("vlan", "vlan 42"),
+            ("qinq", "vlan 100 and vlan 200"),
+            ("fragments", "ip[6:2] & 0x1fff != 0"),
+            ("ipv6-extension", "ip6[6] = 0"),
+        ] {
+            let tcpdump = Tcpdump::start(&pod.pod.place, "span0", filter, far_end.into());
+            let sent = fixtures::inject(name, &pod.client.place, "span0");
+            let captured = tcpdump.stop().frames();
+            assert!(captured > 3, "{name}: {captured} of {sent}");
+            assert_eq!(captured, matching(name, filter), "{name}: of {sent}");
+        }
+    }
+
+    /// How many frames of a fixture a filter passes, when there is no wire between.
+    fn matching(name: &str, filter: &str) -> usize {
+        let file = fixtures::path(&format!("{name}.pcap"));
+        let mut file = pcap::Capture::from_file(file).expect("a capture");
+        file.filter(filter, true).expect("a filter");
+        let mut count = 0;
+        while file.next_packet().is_ok() {
+            count += 1;
+        }
+        count
     }
 
     #[test]

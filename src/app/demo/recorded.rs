@@ -31,6 +31,7 @@ static V1_LOG: &str = include_str!("../../../fixtures/demo.expected.jsonl");
 
 /// Runs it.
 pub fn run(args: &DemoArgs, v2: Bound) -> anyhow::Result<Ending> {
+    let mut v1 = v1_log().context("the log of the recording is broken")?;
     let (command, replay_args) = commands::replay(NAME, v2.address)?;
     say(&format!("demo: v2 listens on {}", v2.address));
     let at_v2 = v2.serve(Release::V2)?;
@@ -42,7 +43,7 @@ pub fn run(args: &DemoArgs, v2: Bound) -> anyhow::Result<Ending> {
     if !matches!(result, Ok(Exit::Done)) {
         return Ok(Ending::CutShort { result, ledger });
     }
-    let (mut v1, v2) = (v1_log().context("the recording's log")?, at_v2.entries());
+    let v2 = at_v2.entries();
     let recorded = Recorded::read()?;
     for entry in &mut v1 {
         recorded.complete(entry);
