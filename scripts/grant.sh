@@ -12,7 +12,7 @@ binary=$1
 if [ "$(getcap "$binary" 2>/dev/null)" = "$binary cap_net_raw=p" ]; then
     exit 0
 fi
-if command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
+if command -v sudo >/dev/null && command -v setcap >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
     echo "sudo setcap cap_net_raw+p $binary     (the right to capture, for this file only)" >&2
     sudo setcap cap_net_raw+p "$binary" && exit 0
 fi

@@ -16,11 +16,20 @@ die() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# Whether packages can be installed: as root, or by sudo without or with somebody there to ask.
+may_install() {
+    [ "$(id -u)" -eq 0 ] || { have sudo && { [ -t 0 ] || sudo -n true 2>/dev/null; }; }
+}
+
 # What each task needs, as names that `present` and `package` know.
 needs() {
     case "$1" in
         build) echo cc pkg-config libpcap-headers ;;
-        demo) echo cc pkg-config libpcap-headers setcap ;;
+        demo)
+            echo cc pkg-config libpcap-headers
+            # Only for giving the binary its right, which takes root: without, the demo shows a recording.
+            ! may_install || echo setcap
+            ;;
         test) echo cc pkg-config libpcap-headers setcap setpriv ip nginx wrk tcpdump curl python3-venv ;;
         lint) echo cc pkg-config libpcap-headers shellcheck python3-venv ;;
         fixtures) echo ip nginx wrk tcpdump editcap curl python3 ;;
@@ -109,7 +118,8 @@ lint_ready() {
 missing=()
 packages=()
 for task in "$@"; do
-    for need in $(needs "$task"); do
+    wanted=$(needs "$task")
+    for need in $wanted; do
         case " ${missing[*]-} " in *" $need "*) continue ;; esac
         present "$need" && continue
         missing+=("$need")
@@ -121,7 +131,7 @@ done
 if [ ${#missing[@]} -gt 0 ]; then
     list="${packages[*]}"
     have apt-get || die "missing here: ${missing[*]}. On Debian these are the packages: $list"
-    if [ "$(id -u)" -ne 0 ] && ! { have sudo && { [ -t 0 ] || sudo -n true 2>/dev/null; }; }; then
+    if ! may_install; then
         die "missing here: ${missing[*]}. Run as root: apt-get install $list"
     fi
     case " $list " in

@@ -22,3 +22,6 @@ pub mod record;
 pub mod replay;
 pub mod shape;
 pub mod telemetry;
+
+#[cfg(test)]
+pub(crate) mod testing;

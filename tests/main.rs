@@ -3,6 +3,8 @@
 //! Tests that need root live in modules named `privileged`; `scripts/test.sh` leaves those out by
 //! name where there is no root, so that they are never counted as passed.
 
+mod demo;
+mod fixtures;
 mod house;
 mod live_capture;
 mod mirror;

@@ -280,16 +280,6 @@ fn a_table_has_a_line_for_each_request() {
     );
 }
 
-#[test]
-fn ports_restrict_what_counts() {
-    let pcap = fixtures::path("post.pcap");
-    let all = fixtures::expected("post");
-    for (ports, count) in [("8080", all.len()), ("1,8080", all.len()), ("1", 0)] {
-        let listed = run(&["inspect", text(&pcap), "-p", ports, "--json"]).expect_code(0);
-        assert_eq!(fixtures::json_lines(&listed.stdout).len(), count, "-p {ports}");
-    }
-}
-
 /// A replay configured by the environment alone, except for its file.
 #[test]
 fn every_flag_can_come_from_the_environment() {

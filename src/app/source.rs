@@ -39,7 +39,11 @@ pub struct Recording {
 impl Source {
     /// Opens a file by its path, or standard input as `-`.
     pub fn open(path: &str, watch: Watch, http: Config, limits: Limits) -> anyhow::Result<Self> {
-        let input = Input::open(path)?;
+        Self::new(Input::open(path)?, watch, http, limits)
+    }
+
+    /// What an opened input holds.
+    pub fn new(input: Input, watch: Watch, http: Config, limits: Limits) -> anyhow::Result<Self> {
         let name = input.name().to_owned();
         if input.kind() != Kind::Warc {
             let file = Box::new(CaptureFile::new(input)?);
@@ -48,6 +52,14 @@ impl Source {
         let reader = record::Reader::new(input).with_context(|| format!("cannot read {name}"))?;
         let recording = Recording { name, http, ports: watch.ports };
         Ok(Self::Recording(Box::new(reader), Box::new(recording)))
+    }
+
+    /// The name for messages.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Capture(file, _) => file.name(),
+            Self::Recording(_, recording) => &recording.name,
+        }
     }
 
     /// Starts a thread that reads the file into the intake and reports its end as an event.
@@ -105,13 +117,13 @@ fn read_capture(
     if let Some(cut) = file.cut() {
         tracing::warn!("{}: {cut}; everything before it was read", file.name());
     }
-    fault.map_or(Ok(()), |fault| Err(fault.into()))
+    fault.map_or(Ok(()), Err)
 }
 
 /// Reads a batch of frames; false at the end of the file.
 fn read_frames(file: &mut CaptureFile, pipeline: &mut Pipeline) -> anyhow::Result<bool> {
     for _ in 0..BATCH {
-        match file.next()? {
+        match file.next_frame()? {
             Some(frame) => pipeline.frame(&frame),
             None => return Ok(false),
         }

@@ -151,7 +151,7 @@ impl CaptureFile {
 
     /// The next frame; nothing at the end. After an error there is nothing more.
     #[inline]
-    pub fn next(&mut self) -> Result<Option<Frame<'_>>, FileError> {
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, FileError> {
         let next = match &mut self.format {
             Format::Pcap(reader) => reader.next(&mut self.input),
             Format::PcapNg(reader) => reader.next(&mut self.input),

@@ -4,6 +4,8 @@
 //! other side's bytes that their sender had acknowledged were delivered, so that cause comes before
 //! effect even where the capture swapped packets; a hole is given up when told so, never before.
 
+use std::time::Duration;
+
 use super::half::{Arrival, Half};
 use crate::model::ledger::StreamCounts;
 use crate::model::{
@@ -14,29 +16,30 @@ use crate::model::{
 #[derive(Debug)]
 pub(super) struct Flow<F> {
     pub info: FlowInfo,
-    /// Encapsulation of the first packet; see [`super::engine`] on second sightings.
+    /// Encapsulation of the first packet; see [`super::admit`] on second sightings.
     pub encapsulation: u64,
-    /// What the key alone does not tell: 0, or the encapsulation of a connection that shares its
-    /// 4-tuple with another.
-    pub scope: u64,
     low: Half,
     high: Half,
     /// The reader's part; `None` once the connection is over and only remembered.
     pub handler: Option<F>,
-    /// Packet time of the last segment.
+    /// Time of the last segment.
     pub last: Timestamp,
-    /// Since when an acknowledged hole stands in front of a side.
-    pub hole_since: Option<Timestamp>,
-    /// The side whose bytes are not read (responses, where they were not asked for).
-    unread: Option<Side>,
+    /// Since when it has held memory, where it does.
+    pub held_since: Timestamp,
     /// Memory charged for this connection, in bytes.
     pub charged: usize,
-    /// Whether it stands in the queue of those that hold memory.
-    pub is_holder: bool,
-    /// Whether it stands in the queue of holes to look at.
-    pub is_hole_queued: bool,
     /// Distinguishes this connection from an earlier one in the same slot.
     pub generation: u32,
+    /// Whether the encapsulation is part of its key: another connection has the same 4-tuple.
+    pub is_scoped: bool,
+    /// The side whose bytes are not read (responses, where they were not asked for).
+    unread: Option<Side>,
+    /// Whether it stands in the queue of those that hold memory.
+    pub is_holder: bool,
+    /// Whether it stands in the queue of those that wait for time to pass.
+    pub is_queued: bool,
+    /// Whether a SYN of a possible successor was seen.
+    pub is_challenged: bool,
 }
 
 /// What a segment did to its connection.
@@ -52,25 +55,52 @@ pub(super) enum Outcome {
 pub(super) struct Context<'a, H> {
     pub handler: &'a mut H,
     pub counts: &'a mut StreamCounts,
+    /// The reassembler's time.
+    pub now: Timestamp,
+}
+
+/// How long to wait for what is missing; see [`super::Limits`].
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    pub acknowledged: Duration,
+    pub unacknowledged: Duration,
+}
+
+/// What a key alone does not tell of a connection in this encapsulation: never 0, which stands for the
+/// first connection of a 4-tuple, whatever its encapsulation.
+pub(super) fn scope_of(encapsulation: u64) -> u64 {
+    encapsulation.wrapping_add(1).max(1)
 }
 
 impl<F> Flow<F> {
-    pub fn new(info: FlowInfo, encapsulation: u64, scope: u64, unread: Option<Side>) -> Self {
+    pub fn new(
+        info: FlowInfo,
+        encapsulation: u64,
+        is_scoped: bool,
+        unread: Option<Side>,
+        now: Timestamp,
+    ) -> Self {
         Self {
             info,
             encapsulation,
-            scope,
             low: Half::default(),
             high: Half::default(),
             handler: None,
-            last: Timestamp::ZERO,
-            hole_since: None,
-            unread,
+            last: now,
+            held_since: now,
             charged: 0,
-            is_holder: false,
-            is_hole_queued: false,
             generation: 0,
+            is_scoped,
+            unread,
+            is_holder: false,
+            is_queued: false,
+            is_challenged: false,
         }
+    }
+
+    /// The part of its key that is not the 4-tuple.
+    pub fn scope(&self) -> u64 {
+        if self.is_scoped { scope_of(self.encapsulation) } else { 0 }
     }
 
     pub fn half(&self, side: Side) -> &Half {
@@ -113,9 +143,7 @@ impl<F> Flow<F> {
         }
         if segment.flags.rst {
             cx.counts.refused = cx.counts.refused.saturating_add(segment.payload.len() as u64);
-            if self.half_mut(side).reset_at(segment.seq) {
-                return Outcome::Over(CloseReason::Reset);
-            }
+            self.half_mut(side).reset_at(segment.seq);
             return self.pump(cx);
         }
         let seq = segment.data_seq();
@@ -132,19 +160,38 @@ impl<F> Flow<F> {
         if is_in_turn && self.half(side).is_next(seq) {
             self.deliver_in_place(side, segment, cx);
         } else if !segment.payload.is_empty() {
-            let arrival = Arrival { at: segment.time, seq, bytes: segment.payload, after };
-            let placed = self.half_mut(side).hold(arrival);
-            let counts = &mut *cx.counts;
-            let duplicate = placed.duplicate.saturating_add(placed.replaced);
-            counts.duplicate = counts.duplicate.saturating_add(duplicate as u64);
-            counts.refused = counts.refused.saturating_add(placed.refused as u64);
-            counts.buffered = counts.buffered.saturating_add(placed.held as u64);
-            counts.buffered = counts.buffered.saturating_sub(placed.replaced as u64);
+            self.hold(side, seq, after, segment, cx);
         }
         if segment.flags.fin {
             self.half_mut(side).finish_at(seq + segment.wire_len());
         }
         self.pump(cx)
+    }
+
+    /// Puts bytes aside whose turn has not come.
+    fn hold<H>(
+        &mut self,
+        side: Side,
+        seq: SeqNum,
+        after: Option<SeqNum>,
+        segment: &Segment<'_>,
+        cx: &mut Context<'_, H>,
+    ) where
+        H: StreamHandler<Flow = F>,
+    {
+        let arrival = Arrival { at: segment.time, now: cx.now, seq, bytes: segment.payload, after };
+        let placed = self.half_mut(side).hold(arrival);
+        let counts = &mut *cx.counts;
+        let duplicate = placed.duplicate.saturating_add(placed.replaced);
+        counts.duplicate = counts.duplicate.saturating_add(duplicate as u64);
+        counts.refused = counts.refused.saturating_add(placed.refused as u64);
+        counts.buffered = counts.buffered.saturating_add(placed.held as u64);
+        counts.buffered = counts.buffered.saturating_sub(placed.replaced as u64);
+        if self.half(side).astray_hole() > 0 {
+            self.flush(0, cx);
+            let len = self.half(side).astray_hole();
+            self.skip(side, len, cx);
+        }
     }
 
     /// Keeps count of a side whose bytes nobody reads: its FIN and RST still tell the end.
@@ -250,50 +297,74 @@ impl<F> Flow<F> {
         }
     }
 
-    /// Whether bytes are missing that the other side has acknowledged.
-    pub fn has_acknowledged_hole(&self) -> bool {
-        [Side::Low, Side::High]
-            .into_iter()
-            .any(|side| self.unread != Some(side) && self.half(side).acknowledged_hole() > 0)
+    /// Whether anything waits for time to pass.
+    pub fn is_stuck(&mut self, now: Timestamp) -> bool {
+        let low = self.unread != Some(Side::Low) && self.low.is_stuck(now);
+        let high = self.unread != Some(Side::High) && self.high.is_stuck(now);
+        low || high
     }
 
-    /// Since when a segment has been waiting on either side.
-    pub fn waiting_since(&self) -> Option<Timestamp> {
-        match (self.low.waiting_since(), self.high.waiting_since()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
-    }
-
-    /// Gives up the holes that the other side has acknowledged past, and delivers what was behind.
-    pub fn give_up_acknowledged<H>(&mut self, at: Timestamp, cx: &mut Context<'_, H>) -> Outcome
+    /// Gives up the holes that have been waited for long enough, and delivers what was behind.
+    pub fn give_up_overdue<H>(&mut self, patience: Patience, cx: &mut Context<'_, H>) -> Outcome
     where
         H: StreamHandler<Flow = F>,
     {
         loop {
-            let mut moved = false;
-            for side in [Side::Low, Side::High] {
-                let len = self.half(side).acknowledged_hole();
-                if len > 0 && self.unread != Some(side) {
-                    self.skip(side, len, at, cx);
-                    moved = true;
-                }
+            let overdue = [Side::Low, Side::High].into_iter().find_map(|side| {
+                let len = self.overdue_hole(side, patience, cx.now);
+                (len > 0).then_some((side, len))
+            });
+            match overdue {
+                Some((side, len)) => self.skip(side, len, cx),
+                None => match self.overdue_circle(patience, cx.now) {
+                    Some(side) => self.deliver_front(side, cx),
+                    None => return self.pump(cx),
+                },
             }
             let outcome = self.pump(cx);
-            if !moved || outcome != Outcome::Open {
+            if outcome != Outcome::Open {
                 return outcome;
             }
         }
     }
 
-    /// Gives up every hole in front of what waits, and delivers all of it: at the end, or when the
-    /// limits are passed.
-    pub fn flush<H>(&mut self, at: Timestamp, cx: &mut Context<'_, H>) -> Outcome
+    /// Length of the hole in front of a side, if it is time to give it up: its receiver has been past
+    /// it for long enough, or is not heard at all.
+    fn overdue_hole(&self, side: Side, patience: Patience, now: Timestamp) -> u64 {
+        let half = self.half(side);
+        if self.unread == Some(side) {
+            return 0;
+        }
+        let acknowledged = half.hole_older_than(now - patience.acknowledged);
+        if acknowledged > 0 {
+            return acknowledged;
+        }
+        let since = half.waiting_since().unwrap_or(self.last);
+        let is_silent = !half.is_peer_heard() && since + patience.unacknowledged <= now;
+        if is_silent { half.hole_before_waiting().unwrap_or(0) } else { 0 }
+    }
+
+    /// A side whose next bytes have waited too long for the other side's bytes: only where both wait
+    /// for each other, which no two hosts do that speak the truth.
+    fn overdue_circle(&self, patience: Patience, now: Timestamp) -> Option<Side> {
+        let is_overdue = |half: &Half| {
+            half.front().is_some_and(|held| held.since + patience.acknowledged <= now)
+        };
+        let is_circle = self.low.acknowledged_hole() == 0 && self.high.acknowledged_hole() == 0;
+        [Side::Low, Side::High].into_iter().find(|&side| is_circle && is_overdue(self.half(side)))
+    }
+
+    /// Gives up hole after hole until no more than `keep` bytes of memory wait; with 0, until nothing
+    /// waits at all: at the end, or when the limits are passed.
+    pub fn flush<H>(&mut self, keep: usize, cx: &mut Context<'_, H>) -> Outcome
     where
         H: StreamHandler<Flow = F>,
     {
         loop {
             let outcome = self.pump(cx);
+            if keep > 0 && self.held_memory() <= keep {
+                return outcome;
+            }
             let hole = [Side::Low, Side::High].into_iter().find_map(|side| {
                 let half = self.half(side);
                 let acked = half.acknowledged_hole();
@@ -301,7 +372,7 @@ impl<F> Flow<F> {
                 (self.unread != Some(side) && len > 0).then_some((side, len))
             });
             match hole {
-                Some((side, len)) => self.skip(side, len, at, cx),
+                Some((side, len)) => self.skip(side, len, cx),
                 // Nothing but a circle of sides that wait for each other's acknowledgments.
                 None if self.low.front().is_some() => self.deliver_front(Side::Low, cx),
                 None if self.high.front().is_some() => self.deliver_front(Side::High, cx),
@@ -310,7 +381,7 @@ impl<F> Flow<F> {
         }
     }
 
-    fn skip<H>(&mut self, side: Side, len: u64, at: Timestamp, cx: &mut Context<'_, H>)
+    fn skip<H>(&mut self, side: Side, len: u64, cx: &mut Context<'_, H>)
     where
         H: StreamHandler<Flow = F>,
     {
@@ -318,7 +389,7 @@ impl<F> Flow<F> {
         cx.counts.unseen = cx.counts.unseen.saturating_add(len);
         cx.counts.gaps = cx.counts.gaps.saturating_add(1);
         if let Some(flow) = &mut self.handler {
-            cx.handler.gap(&self.info, flow, side, Gap { at, len });
+            cx.handler.gap(&self.info, flow, side, Gap { at: cx.now, len });
         }
     }
 }

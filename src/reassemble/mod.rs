@@ -13,10 +13,18 @@
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod admit;
+mod bounds;
+mod clock;
 mod engine;
 mod flow;
 mod half;
 mod syn_cache;
 mod table;
+mod waiting;
 
 pub use engine::{Limits, Reassembler};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
+mod tests;

@@ -53,6 +53,8 @@ pub(super) struct Table<F> {
     open: List,
     over: List,
     generation: u32,
+    /// Connections whose key includes the encapsulation.
+    scoped: usize,
 }
 
 impl<F> Table<F> {
@@ -64,6 +66,7 @@ impl<F> Table<F> {
             open: EMPTY,
             over: EMPTY,
             generation: 0,
+            scoped: 0,
         }
     }
 
@@ -72,15 +75,20 @@ impl<F> Table<F> {
         self.slots.len()
     }
 
-    /// A hash of a 4-tuple and a sender, for the SYN cache.
-    pub fn hash_side(&self, key: &FlowKey, side: Side) -> u64 {
-        self.hasher.hash_one((key, side))
+    /// A hash of a 4-tuple, a sender and an encapsulation, for the SYN cache.
+    pub fn hash_opening(&self, key: &FlowKey, side: Side, encapsulation: u64) -> u64 {
+        self.hasher.hash_one((key, side, encapsulation))
+    }
+
+    /// Whether any connection shares its 4-tuple with another.
+    pub fn has_scoped(&self) -> bool {
+        self.scoped > 0
     }
 
     pub fn find(&self, key: &FlowKey, scope: u64) -> Option<u32> {
         let hash = self.hasher.hash_one((key, scope));
         let is_it = |&slot: &u32| {
-            self.get(slot).is_some_and(|flow| flow.scope == scope && flow.info.key == *key)
+            self.get(slot).is_some_and(|flow| flow.scope() == scope && flow.info.key == *key)
         };
         self.index.find(hash, is_it).copied()
     }
@@ -102,7 +110,8 @@ impl<F> Table<F> {
     pub fn insert(&mut self, mut flow: Flow<F>, now: Timestamp) -> u32 {
         self.generation = self.generation.wrapping_add(1);
         flow.generation = self.generation;
-        let hash = self.hasher.hash_one((&flow.info.key, flow.scope));
+        self.scoped += usize::from(flow.is_scoped);
+        let hash = self.hasher.hash_one((&flow.info.key, flow.scope()));
         let link = Link { older: NIL, younger: NIL, since: now };
         let slot = self.slots.insert(Entry { flow, link }) as u32;
         self.append(Order::Open, slot, now);
@@ -110,7 +119,7 @@ impl<F> Table<F> {
         self.index.insert_unique(hash, slot, |&slot| {
             slots
                 .get(slot as usize)
-                .map_or(0, |e| hasher.hash_one((&e.flow.info.key, e.flow.scope)))
+                .map_or(0, |e| hasher.hash_one((&e.flow.info.key, e.flow.scope())))
         });
         slot
     }
@@ -126,7 +135,8 @@ impl<F> Table<F> {
         let order = if self.get(slot)?.is_over() { Order::Over } else { Order::Open };
         self.unlink(order, slot);
         let flow = self.slots.try_remove(slot as usize)?.flow;
-        let hash = self.hasher.hash_one((&flow.info.key, flow.scope));
+        self.scoped = self.scoped.saturating_sub(usize::from(flow.is_scoped));
+        let hash = self.hasher.hash_one((&flow.info.key, flow.scope()));
         if let Ok(entry) = self.index.find_entry(hash, |&s| s == slot) {
             entry.remove();
         }

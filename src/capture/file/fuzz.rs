@@ -24,7 +24,7 @@ fn read(reader: impl Read + Send + 'static, data: &[u8]) -> (u64, u64, String) {
     let is_plain = !matches!(sniff(data), Kind::Gzip | Kind::Zstd);
     let (mut frames, mut bytes) = (0u64, 0u64);
     let end = loop {
-        match file.next() {
+        match file.next_frame() {
             Ok(Some(frame)) => {
                 assert!(frame.bytes.len() <= MAX_FRAME);
                 frames += 1;
@@ -32,7 +32,7 @@ fn read(reader: impl Read + Send + 'static, data: &[u8]) -> (u64, u64, String) {
             }
             Ok(None) => break file.cut().map(|cut| cut.to_string()).unwrap_or_default(),
             Err(error) => {
-                assert!(matches!(file.next(), Ok(None)), "something behind an error");
+                assert!(matches!(file.next_frame(), Ok(None)), "something behind an error");
                 break error.to_string();
             }
         }

@@ -92,7 +92,7 @@ pub(super) fn read(reader: impl Read + Send + 'static) -> (Vec<Seen>, Option<Cut
     };
     let mut frames = Vec::new();
     let error = loop {
-        match file.next() {
+        match file.next_frame() {
             Ok(Some(f)) => {
                 frames.push((f.time.as_nanos(), f.link.0, f.bytes.to_vec(), f.wire_len));
             }

@@ -88,11 +88,11 @@ fn a_pipe_gives_each_frame_as_soon_as_it_is_there() {
     for n in 0..10u8 {
         // Written only when the reader has asked for it, so it cannot have waited for more.
         sender.write_all(&LITTLE.record(0, 0, &[n; 3], 3)).expect("room");
-        let frame = file.next().expect("sound").expect("a frame");
+        let frame = file.next_frame().expect("sound").expect("a frame");
         assert_eq!(frame.bytes, [n; 3]);
     }
     drop(sender);
-    assert!(file.next().expect("sound").is_none());
+    assert!(file.next_frame().expect("sound").is_none());
     assert_eq!(file.cut(), None);
 }
 
@@ -158,7 +158,7 @@ fn files_are_opened_by_path_and_missing_ones_named() {
     let path = path.to_str().expect("UTF-8");
     let mut file = CaptureFile::open(path).expect("opens");
     assert_eq!(file.name(), path);
-    assert!(file.next().expect("sound").is_some());
+    assert!(file.next_frame().expect("sound").is_some());
     let missing = CaptureFile::open("/nonexistent/a.pcap").expect_err("missing").to_string();
     assert!(missing.starts_with("cannot open /nonexistent/a.pcap: No such file"), "{missing}");
     let directory = dir.path().to_str().expect("UTF-8");
