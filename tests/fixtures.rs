@@ -85,7 +85,8 @@ mod privileged {
         exact(&expected, &v2.requests());
         let ledger = crate::support::ledger::Ledger::parse(&done.stdout);
         ledger.assert_balanced();
-        assert!(ledger.count("/packets/received") <= sent as u64, "more frames than were sent");
+        // Received may be more: the kernel's own IPv6 messages have extension headers too.
+        assert!(ledger.count("/packets/decoded") <= sent as u64, "more frames than were sent");
         assert_eq!(ledger.count("/requests/queued"), expected.len() as u64);
     }
 
