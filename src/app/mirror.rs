@@ -44,12 +44,12 @@ impl<'a> Mirror<'a> {
         let live = config::live(&args.capture, args.responses)?;
         let http = config::http(&args.limits, args.responses);
         let limits = config::reassembly(&args.limits)?;
+        let mut watch = config::watch_live(&args.capture)?;
         let sending = Sending::new(&replay)?;
         // The right to capture is dropped here, before anything can start a thread.
         let capture = Live::open(&live)?;
         let target = replay.target;
-        let excluded = config::endpoints_of(&target);
-        let watch = config::watch_live(&args.capture, excluded)?;
+        watch.excluded = config::endpoints_of(&target);
         let pipeline = Pipeline::new(watch, http, limits);
         Ok(Self { args, name, target, admission, sending, capture, pipeline })
     }
