@@ -10,7 +10,10 @@
 //! wires the rooms. The capture side is plain synchronous Rust; the replay side is async. A test
 //! (`tests/house.rs`) holds the rule.
 
+pub mod app;
 pub mod capture;
+pub mod cli;
+pub mod config;
 pub mod decode;
 pub mod http;
 pub mod model;

@@ -1,1 +1,21 @@
-fn main() {}
+//! The program: parse arguments, run, print one error, exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use shadowtap::app::{self, Exit};
+use shadowtap::cli::Cli;
+
+fn main() -> ExitCode {
+    // Usage errors exit 2 here, with clap's own words.
+    let cli = Cli::parse();
+    match app::run(cli) {
+        Ok(exit) => ExitCode::from(exit.code()),
+        Err(error) => {
+            // Nothing is left to do when even this cannot be written.
+            let _ = writeln!(std::io::stderr(), "shadowtap: {error:#}");
+            ExitCode::from(Exit::Failed.code())
+        }
+    }
+}

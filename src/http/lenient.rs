@@ -242,9 +242,12 @@ mod tests {
         )
     }
 
+    /// Text; target; fields; anomalies.
+    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+
     #[test]
     fn what_is_forgiven_is_kept_and_named() {
-        let cases: [(&str, &str, &[(&str, &str)], &[&str]); 8] = [
+        let cases: [Case<'_>; 8] = [
             ("GET / HTTP/1.1\r\nA: 1\r\n  2\r\n\r\n", "/", &[("A", "1\r\n  2")], &["obs_fold"]),
             ("GET / HTTP/1.1\r\nA : 1\r\n\r\n", "/", &[("A", "1")], &["space_before_colon"]),
             ("GET / HTTP/1.1\r\nno colon\r\nB: 2\r\n\r\n", "/", &[("B", "2")], &["invalid_field"]),

@@ -27,9 +27,11 @@ mod reader;
 mod search;
 mod side;
 mod sniff;
+mod whole;
 
 pub use head::{Head, Role, parse as parse_head};
 pub use reader::{Config, HttpReader};
+pub use whole::{Provenance, parse_whole};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]

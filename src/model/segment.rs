@@ -62,8 +62,8 @@ causes!(
         Malformed = "malformed",
         /// Snapped before the end of the TCP header.
         Truncated = "truncated",
-        /// An IP fragment kept until its datagram is whole; the frame that completes it counts as
-        /// decoded.
+        /// An IP fragment kept until its datagram is whole, or a copy of one; the frame that
+        /// completes the datagram counts as decoded.
         Fragment = "fragment",
         /// An IP fragment refused or given up: over the limits, overlapping, or too old.
         FragmentDropped = "fragment_dropped",

@@ -10,8 +10,22 @@ use super::{Endpoint, FlowKey, Ignored, Side};
 pub enum Servers {
     /// Any address: files, span ports, nodes (`--server any`).
     Any,
-    /// One of these addresses: this host's own on a live interface, or those given by `--server`.
+    /// This host's own addresses, as on a live interface; and all of 127.0.0.0/8, which Linux serves
+    /// although only 127.0.0.1 is configured.
+    Local(HashSet<IpAddr>),
+    /// One of these addresses: those given by `--server`.
     Only(HashSet<IpAddr>),
+}
+
+impl Servers {
+    /// Whether a server at this address counts.
+    pub fn include(&self, ip: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Local(ips) => ip.is_loopback() || ips.contains(&ip),
+            Self::Only(ips) => ips.contains(&ip),
+        }
+    }
 }
 
 /// What to watch. Asked once for each new connection, not for each packet of a known one.
@@ -72,11 +86,7 @@ impl Watch {
         if !self.ports.is_empty() && !self.ports.contains(&server.port) {
             return Some(Ignored::OtherPort);
         }
-        match &self.servers {
-            Servers::Any => None,
-            Servers::Only(ips) if ips.contains(&server.ip) => None,
-            Servers::Only(_) => Some(Ignored::OtherServer),
-        }
+        (!self.servers.include(server.ip)).then_some(Ignored::OtherServer)
     }
 }
 
@@ -121,6 +131,15 @@ mod tests {
         let (key, client) = FlowKey::new(end(1, 80), end(9, 80));
         assert_eq!(watch().server_side(&key, None), Err(Ignored::OwnConnection));
         assert_eq!(watch().server_side(&key, Some(client)), Err(Ignored::OwnConnection));
+    }
+
+    #[test]
+    fn every_loopback_address_is_local_but_only_those_given_are_given() {
+        let one = HashSet::from([IpAddr::from([127, 0, 0, 1])]);
+        let other = IpAddr::from([127, 0, 0, 2]);
+        assert!(Servers::Local(one.clone()).include(other));
+        assert!(!Servers::Local(one.clone()).include([10, 0, 0, 1].into()));
+        assert!(!Servers::Only(one).include(other));
     }
 
     #[test]

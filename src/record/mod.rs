@@ -1,1 +1,31 @@
-//! Recordings: WARC files written and read.
+//! Recordings: HTTP messages written to and read from WARC files (ISO 28500).
+//!
+//! In come whole messages from the capture side, out comes a file that every WARC tool reads; and
+//! the other way, a file in, messages as they were on the wire out. [`warc`] holds the words of the
+//! format, [`encode`] makes one record, [`writer`] puts records into a file and survives its
+//! trouble, [`task`] is the thread around it, [`reader`] reads. `docs/recordings.md` describes the
+//! format for users. Splitting a message's bytes into head and body is the `http` room's work.
+
+pub mod encode;
+mod head;
+mod links;
+pub mod reader;
+pub mod recorded;
+pub mod task;
+pub mod uri;
+pub mod warc;
+mod window;
+pub mod writer;
+
+pub use reader::{Reader, is_warc};
+pub use recorded::{Damage, DamageKind, Item, Limits, ReadCounts, RecordedMessage};
+pub use task::RecordTask;
+pub use warc::{Kind, WarcInfo};
+pub use writer::{Existing, RecordError, Recorder};
+
+/// What the start line of `record` says about secrets, in so many words.
+pub const SECRETS_NOTICE: &str = "secrets are stored as captured: passwords, cookies, tokens and \
+    API keys stand in the file in plain (mode 0600, readable by its owner only)";
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,66 @@
-//! Messages to v2: the schedule, connection order, the transports.
+//! Messages to v2: the order of connections, the time each is due, the transport.
+//!
+//! In: batches of [`Job`]s over a tokio channel, each a whole request with the moment it is due
+//! and a guard that holds its share of the queue. Out: the requests at v2, and
+//! [`TargetCounts`](crate::model::ledger::TargetCounts) that account for every one of them.
+//!
+//! Guaranteed: no request is sent twice; requests of one captured connection leave one after the
+//! other, in the order in which they came, each after the answer to the one before; a request
+//! that hangs holds up its own connection only; a guard lives until its request is over; memory
+//! is bounded by the guards and, for answers, by one read buffer for each request in flight.
+//!
+//! ```text
+//! Job --> lanes (order, due time) --> dispatcher (concurrency, counts, stop) --> transport --> v2
+//! ```
+//!
+//! Left to others: which requests may be sent at all (`shape`), how much may wait (the guards),
+//! when a request is due and when to stop (`app`).
+
+mod body;
+mod config;
+mod dispatch;
+mod failure;
+mod http_client;
+mod lanes;
+mod request;
+mod resolve;
+mod target;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod transport;
+
+use tokio::time::Instant;
+
+use crate::model::Message;
+
+pub use config::{HostHeader, ReplayConfig, ReplayError, Trust};
+pub use dispatch::{CountsHandle, Replayer};
+pub use target::{Target, TargetError};
+
+/// One request to send.
+#[derive(Debug)]
+pub struct Job<G> {
+    /// The request as captured. Jobs with the same `conn` are sent in the order they are given.
+    pub message: Message,
+    /// Not to be sent before this moment; `None` for as soon as its turn comes.
+    pub due: Option<Instant>,
+    /// Dropped when the request is over, however it ended: gives back its share of the queue.
+    pub guard: G,
+}
+
+/// What the replayer is asked to do, given through a `tokio::sync::watch` channel.
+///
+/// Without any of it the replayer ends when its job channel is closed and everything is answered,
+/// however long that takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Stop {
+    /// Go on.
+    #[default]
+    Go,
+    /// Send what is queued without waiting for due times. What still waits at this moment is shed
+    /// as `drain_deadline`, what is under way is aborted and shed as `cut_off`.
+    DrainUntil(Instant),
+    /// End at once, with the same two buckets.
+    Now,
+}

@@ -1,1 +1,12 @@
 //! Which messages go on, and how they are changed.
+//!
+//! In: a [`Message`](crate::model::Message). Out: the same message, or the ledger bucket in which it
+//! ends. Pure: no clock, no socket.
+
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod admit;
+mod methods;
+
+pub use admit::Admission;
+pub use methods::{Methods, MethodsError};

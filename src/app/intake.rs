@@ -1,0 +1,249 @@
+//! From the pipeline to the queue: the fate of each captured message is decided and counted here.
+//!
+//! In: messages. Out: batches on a bounded channel, each message with its permit. Guaranteed: every
+//! request is in exactly one bucket of [`RequestCounts`]; counts are published before the batch that
+//! they count is sent; a live capture never waits here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+
+use super::queue::{Budget, Permit, WhenFull};
+use super::shared::{CaptureCounts, Shared};
+use crate::model::ledger::{Refused, RequestCounts};
+use crate::model::{Completion, Message, Timestamp};
+use crate::shape::Admission;
+
+/// A message on its way, with its share of the queue.
+pub type Queued = (Message, Permit);
+
+/// Whether to go on capturing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flow {
+    /// Go on.
+    More,
+    /// `--limit` is reached, or nobody takes messages any more.
+    Enough,
+}
+
+/// See the module's description.
+pub struct Intake {
+    /// capture thread --batches of messages--> bridge or recorder
+    batch_tx: Sender<Vec<Queued>>,
+    budget: Arc<Budget>,
+    when_full: WhenFull,
+    admission: Admission,
+    /// Requests to queue at most.
+    limit: Option<u64>,
+    /// Packet time from the first request to queue.
+    span: Option<Duration>,
+    first: Option<Timestamp>,
+    /// Whether the span is over.
+    is_over: bool,
+    /// Whether whole responses are handed on too.
+    wants_responses: bool,
+    requests: RequestCounts,
+    offered: u64,
+    responses_shed: u64,
+    shared: Shared,
+}
+
+impl Intake {
+    /// An intake at the front of that channel.
+    pub fn new(
+        batch_tx: Sender<Vec<Queued>>,
+        budget: Arc<Budget>,
+        when_full: WhenFull,
+        admission: Admission,
+        shared: Shared,
+    ) -> Self {
+        Self {
+            batch_tx,
+            budget,
+            when_full,
+            admission,
+            limit: None,
+            span: None,
+            first: None,
+            is_over: false,
+            wants_responses: false,
+            requests: RequestCounts::default(),
+            offered: 0,
+            responses_shed: 0,
+            shared,
+        }
+    }
+
+    /// Queues so many requests at most, then says that it is enough.
+    pub fn limit(mut self, limit: Option<u64>) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Queues requests of so much packet time from the first one, then says that it is enough.
+    pub fn span(mut self, span: Option<Duration>) -> Self {
+        self.span = span;
+        self
+    }
+
+    /// Hands whole responses on too.
+    pub fn with_responses(mut self) -> Self {
+        self.wants_responses = true;
+        self
+    }
+
+    /// Takes messages as they were completed, publishes all counts, and sends what goes on.
+    /// `counts` are those of the capture so far; what is decided here is filled in.
+    pub fn take(&mut self, messages: Vec<Message>, counts: CaptureCounts) -> Flow {
+        let mut batch = Vec::with_capacity(messages.len());
+        for message in messages {
+            // Beyond the limit nothing counts any more: as if the capture had ended before.
+            if self.is_enough() || self.is_beyond(&message) {
+                break;
+            }
+            if message.is_request() {
+                self.request(message, &mut batch, counts);
+            } else if self.wants_responses {
+                self.response(message, &mut batch, counts);
+            }
+        }
+        let sent = self.send(&mut batch, counts);
+        if self.is_enough() { Flow::Enough } else { sent }
+    }
+
+    fn is_enough(&self) -> bool {
+        self.is_over || self.limit.is_some_and(|limit| self.requests.queued >= limit)
+    }
+
+    fn is_beyond(&mut self, message: &Message) -> bool {
+        let first = *self.first.get_or_insert(message.first_byte);
+        self.is_over |= self.span.is_some_and(|span| message.first_byte.since(first) > span);
+        self.is_over
+    }
+
+    fn request(&mut self, message: Message, batch: &mut Vec<Queued>, counts: CaptureCounts) {
+        self.requests.captured += 1;
+        if let Some(bucket) = self.admission.refuse(&message) {
+            self.requests.refused.count(bucket);
+            return;
+        }
+        match self.permit(&message, batch, counts) {
+            Some(permit) => {
+                self.requests.queued += 1;
+                self.offered += 1;
+                batch.push((message, permit));
+            }
+            None => self.requests.refused.count(Refused::QueueFull),
+        }
+    }
+
+    fn response(&mut self, message: Message, batch: &mut Vec<Queued>, counts: CaptureCounts) {
+        if message.completion != Completion::Complete {
+            return;
+        }
+        match self.permit(&message, batch, counts) {
+            Some(permit) => {
+                self.offered += 1;
+                batch.push((message, permit));
+            }
+            None => self.responses_shed += 1,
+        }
+    }
+
+    fn permit(
+        &mut self,
+        message: &Message,
+        batch: &mut Vec<Queued>,
+        counts: CaptureCounts,
+    ) -> Option<Permit> {
+        let cost = message.cost();
+        let permit = self.budget.try_take(cost);
+        if permit.is_some() || self.when_full == WhenFull::DropNewest {
+            return permit;
+        }
+        // What is in hand must go before this one can wait for room.
+        self.send(batch, counts);
+        let shared = self.shared.clone();
+        self.budget.take(cost, || shared.is_stopped())
+    }
+
+    fn send(&mut self, batch: &mut Vec<Queued>, mut counts: CaptureCounts) -> Flow {
+        counts.requests = self.requests;
+        counts.offered = self.offered;
+        counts.responses_shed = self.responses_shed;
+        self.shared.publish(counts);
+        if batch.is_empty() {
+            return Flow::More;
+        }
+        // Never blocks: the channel has a place for every message the budget lets out.
+        match self.batch_tx.send(std::mem::take(batch)) {
+            Ok(()) => Flow::More,
+            Err(_) => Flow::Enough,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::tests::request;
+    use crate::shape::Methods;
+
+    fn intake(
+        limit: Option<u64>,
+        messages: usize,
+    ) -> (Intake, crossbeam_channel::Receiver<Vec<Queued>>, Shared) {
+        let (batch_tx, batch_rx) = crossbeam_channel::bounded(messages);
+        let shared = Shared::default();
+        let admission = Admission {
+            marker: crate::model::MARKER_FIELD,
+            methods: Methods::Safe,
+            is_replay: true,
+        };
+        let budget = Budget::new(messages, 1 << 20);
+        let intake = Intake::new(batch_tx, budget, WhenFull::DropNewest, admission, shared.clone());
+        (intake.limit(limit), batch_rx, shared)
+    }
+
+    #[test]
+    fn every_request_is_in_one_bucket() {
+        let (mut intake, batch_rx, shared) = intake(None, 2);
+        let marked = request(b"GET /m HTTP/1.1\r\nX-Shadowtap: r-1\r\n\r\n");
+        let post = request(b"POST / HTTP/1.1\r\n\r\n");
+        let connect = request(b"CONNECT a:1 HTTP/1.1\r\n\r\n");
+        let get = || request(b"GET / HTTP/1.1\r\n\r\n");
+        let all = vec![get(), marked, post, connect, get(), get()];
+        assert_eq!(intake.take(all, CaptureCounts::default()), Flow::More);
+        let snapshot = shared.snapshot();
+        assert_eq!(snapshot.contradictions(), Vec::<String>::new());
+        assert_eq!((snapshot.requests.captured, snapshot.requests.queued), (6, 2));
+        for cause in
+            [Refused::Marker, Refused::MethodHeldBack, Refused::NotReplayable, Refused::QueueFull]
+        {
+            assert_eq!(snapshot.requests.refused.get(cause), 1, "{cause:?}");
+        }
+        assert_eq!(batch_rx.try_recv().expect("a batch").len(), 2);
+    }
+
+    #[test]
+    fn the_limit_is_exact() {
+        let (mut intake, batch_rx, shared) = intake(Some(3), 100);
+        let gets = (0..5).map(|_| request(b"GET / HTTP/1.1\r\n\r\n")).collect();
+        assert_eq!(intake.take(gets, CaptureCounts::default()), Flow::Enough);
+        assert_eq!(batch_rx.try_recv().expect("a batch").len(), 3);
+        assert_eq!(shared.snapshot().requests.captured, 3);
+    }
+
+    #[test]
+    fn a_file_waits_for_room_and_loses_nothing() {
+        let (mut intake, batch_rx, shared) = intake(None, 2);
+        intake.when_full = WhenFull::Block;
+        let consumer = std::thread::spawn(move || batch_rx.iter().map(|b| b.len()).sum::<usize>());
+        let gets = (0..500).map(|_| request(b"GET / HTTP/1.1\r\n\r\n")).collect();
+        assert_eq!(intake.take(gets, CaptureCounts::default()), Flow::More);
+        drop(intake);
+        assert_eq!(consumer.join().expect("joins"), 500);
+        assert_eq!(shared.snapshot().requests.queued, 500);
+    }
+}

@@ -1,0 +1,65 @@
+//! `mirror`: live traffic, sniffed and sent to v2.
+
+use super::Exit;
+use super::intake::Intake;
+use super::live::Live;
+use super::pipeline::Pipeline;
+use super::queue::{Budget, WhenFull};
+use super::sending::{Pace, Sending};
+use super::shared::Shared;
+use super::supervise::{Run, run_name};
+use super::{signals, terminal};
+use crate::cli::MirrorArgs;
+use crate::cli::capture_args::CaptureArgs;
+use crate::config;
+use crate::shape::Methods;
+
+/// Mirrors until told to stop.
+pub fn run(args: &MirrorArgs) -> anyhow::Result<Exit> {
+    let name = run_name();
+    let replay = config::replay(&args.target, &name)?;
+    let admission = config::admission(&args.target)?;
+    let live = config::live(&args.capture, args.responses)?;
+    let http = config::http(&args.limits, args.responses);
+    let limits = config::reassembly(&args.limits)?;
+    let sending = Sending::new(&replay)?;
+    // The right to capture is dropped here, before anything can start a thread.
+    let capture = Live::open(&live)?;
+    let excluded = config::endpoints_of(&replay.target);
+    let pipeline = Pipeline::new(config::watch_live(&args.capture, excluded)?, http, limits);
+
+    let shared = Shared::new(vec![sending.consumer()]);
+    let run = Run::new(name, shared.clone()).with_progress().stop_after(args.capture.duration);
+    signals::install(run.events())?;
+    let ending = sending.ending(args.target.drain);
+    let batch_tx = sending.spawn(Pace::AtOnce, args.limits.queue, run.events())?;
+    let budget = Budget::new(args.limits.queue, usize::try_from(args.limits.queue_bytes)?);
+    let methods = admission.methods.clone();
+    let intake = Intake::new(batch_tx, budget, WhenFull::DropNewest, admission, shared.clone())
+        .limit(args.capture.limit);
+    let waker = capture.waker()?;
+    capture.spawn(pipeline, intake, shared, run.events())?;
+    let (what, target) = (describe(&args.capture), &replay.target);
+    terminal::say(&format!("run {}: mirroring {what} to {target}", run.name));
+    terminal::say(&sent(&methods));
+    let result = run.wait(waker, ending);
+    run.print_ledger(args.json)?;
+    result
+}
+
+/// What is captured, for the start line.
+pub fn describe(capture: &CaptureArgs) -> String {
+    let ports: Vec<_> = capture.ports.iter().map(u16::to_string).collect();
+    let plural = if ports.len() == 1 { "" } else { "s" };
+    format!("port{plural} {} on {}", ports.join(", "), capture.interfaces.join(", "))
+}
+
+/// Which methods are sent, for the start line.
+pub fn sent(methods: &Methods) -> String {
+    match methods {
+        Methods::All => "sent: every method; v2 must not share state with v1".to_owned(),
+        some => format!(
+            "sent: {some}; others are held back and counted (--methods all lets them through)"
+        ),
+    }
+}

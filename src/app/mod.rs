@@ -1,0 +1,84 @@
+//! Wires the rooms for each command; owns threads, the runtime, channels and shutdown.
+//!
+//! The only place that knows more than one room. [`run`] takes what the user typed and returns how
+//! the process ends; an error is one message for the user, printed by `main`.
+
+pub mod doctor;
+pub mod inspect;
+pub mod intake;
+pub mod live;
+pub mod mirror;
+pub mod pipeline;
+pub mod queue;
+pub mod record;
+pub mod replay;
+pub mod sending;
+pub mod shared;
+pub mod signals;
+pub mod source;
+pub mod supervise;
+pub mod terminal;
+
+use crate::cli::{Cli, Command};
+use crate::telemetry::logs;
+
+/// How the process ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// Done.
+    Done,
+    /// Could not run, or not to the end: usage, permission, file.
+    Failed,
+    /// Interrupted, after a clean drain.
+    Interrupted,
+}
+
+impl Exit {
+    /// The process's exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 2,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// Does what the user asked for.
+pub fn run(cli: Cli) -> anyhow::Result<Exit> {
+    logs::init(&cli.log, cli.log_json)?;
+    match cli.command {
+        Command::Mirror(args) => mirror::run(&args),
+        Command::Record(args) => record::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Demo(_) => anyhow::bail!("not in this build"),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use bytes::Bytes;
+
+    use crate::http::{Config, Provenance, Role, parse_whole};
+    use crate::model::{Anomalies, Endpoint, Message, Timestamp};
+
+    /// A request with these bytes.
+    pub fn request(bytes: &'static [u8]) -> Message {
+        let end = Endpoint::new([127, 0, 0, 1].into(), 80);
+        let from = Provenance {
+            conn: 0,
+            index: 0,
+            client: end,
+            server: end,
+            first_byte: Timestamp::ZERO,
+            last_byte: Timestamp::ZERO,
+            request: None,
+            anomalies: Anomalies::default(),
+            is_whole: true,
+        };
+        parse_whole(Bytes::from_static(bytes), Role::Client, from, &Config::default())
+            .expect("a request")
+    }
+}

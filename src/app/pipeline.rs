@@ -1,0 +1,70 @@
+//! The capture side in one piece: frames in, messages out, every packet and byte counted.
+//!
+//! Used by one thread, with no lock and no atomic: `decode`, `reassemble` and `http` one after the
+//! other for each frame.
+
+use crate::decode::Decoder;
+use crate::http::{Config, HttpReader};
+use crate::model::ledger::{HttpCounts, PacketCounts, StreamCounts};
+use crate::model::{Frame, Message, Timestamp, Watch};
+use crate::reassemble::{Limits, Reassembler};
+
+/// See the module's description.
+pub struct Pipeline {
+    decoder: Decoder,
+    reassembler: Reassembler<HttpReader>,
+    packets: PacketCounts,
+}
+
+impl Pipeline {
+    /// A pipeline for the connections of `watch`.
+    pub fn new(watch: Watch, http: Config, limits: Limits) -> Self {
+        let read_responses = http.read_responses;
+        let reader = HttpReader::new(http);
+        Self {
+            decoder: Decoder::default(),
+            reassembler: Reassembler::new(reader, watch, read_responses, limits),
+            packets: PacketCounts::default(),
+        }
+    }
+
+    /// Takes one frame.
+    pub fn frame(&mut self, frame: &Frame<'_>) {
+        self.packets.received += 1;
+        let pushed = match self.decoder.decode(frame) {
+            Ok(segment) => self.reassembler.push(&segment),
+            Err(cause) => Err(cause),
+        };
+        match pushed {
+            Ok(()) => self.packets.decoded += 1,
+            Err(cause) => self.packets.ignored.count(cause),
+        }
+    }
+
+    /// Takes over what the kernel and the interfaces dropped so far.
+    pub fn note_drops(&mut self, kernel: u64, interface: u64) {
+        self.packets.kernel_dropped = kernel;
+        self.packets.interface_dropped = interface;
+    }
+
+    /// Lets packet time pass without a packet.
+    pub fn advance(&mut self, now: Timestamp) {
+        self.reassembler.advance(now);
+    }
+
+    /// The capture is over: what is unfinished comes out as incomplete.
+    pub fn finish(&mut self) {
+        self.reassembler.finish();
+    }
+
+    /// The messages completed since the last call.
+    pub fn drain(&mut self) -> std::vec::Drain<'_, Message> {
+        self.reassembler.handler().drain()
+    }
+
+    /// What was counted so far.
+    pub fn counts(&mut self) -> (PacketCounts, StreamCounts, HttpCounts) {
+        let http = self.reassembler.handler().counts();
+        (self.packets, self.reassembler.counts(), http)
+    }
+}

@@ -1,0 +1,81 @@
+//! `record`: live traffic, sniffed into a WARC file.
+
+use std::thread;
+
+use anyhow::Context;
+use crossbeam_channel::bounded;
+
+use super::Exit;
+use super::intake::Intake;
+use super::live::{Live, now};
+use super::mirror::describe;
+use super::pipeline::Pipeline;
+use super::queue::{Budget, WhenFull};
+use super::shared::{Consumer, Shared};
+use super::supervise::{Event, Run, run_name};
+use super::{signals, terminal};
+use crate::cli::RecordArgs;
+use crate::config;
+use crate::record::{Existing, RecordTask, Recorder, SECRETS_NOTICE, WarcInfo};
+
+/// Records until told to stop.
+pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
+    let name = run_name();
+    let live = config::live(&args.capture, true)?;
+    let http = config::http(&args.limits, true);
+    let limits = config::reassembly(&args.limits)?;
+    let watch = config::watch_live(&args.capture, std::collections::HashSet::new())?;
+    // Before the rights are dropped: afterwards even root may not write everywhere.
+    let recorder = Recorder::create(&args.output, &info(args, &name), Existing::Refuse)?;
+    let capture = match Live::open(&live) {
+        Ok(capture) => capture,
+        Err(error) => {
+            // Nothing was recorded: the name is free for the next try.
+            drop(recorder);
+            let _ = std::fs::remove_file(&args.output);
+            return Err(error);
+        }
+    };
+    let pipeline = Pipeline::new(watch, http, limits);
+
+    // capture thread --batches--> record thread
+    let (batch_tx, batch_rx) = bounded(args.limits.queue.max(1));
+    let task = RecordTask::new(recorder, batch_rx);
+    let shared = Shared::new(vec![Consumer::Recording(task.counts())]);
+    let run = Run::new(name, shared.clone()).with_progress().stop_after(args.capture.duration);
+    signals::install(run.events())?;
+    let event_tx = run.events();
+    let record = move || {
+        let (_, result) = task.run();
+        let _ = event_tx.send(Event::ConsumerEnded(result.map_err(Into::into)));
+    };
+    thread::Builder::new().name("record".into()).spawn(record).context("cannot start a thread")?;
+    let budget = Budget::new(args.limits.queue, usize::try_from(args.limits.queue_bytes)?);
+    let intake =
+        Intake::new(batch_tx, budget, WhenFull::DropNewest, config::recording(), shared.clone())
+            .limit(args.capture.limit)
+            .with_responses();
+    let waker = capture.waker()?;
+    capture.spawn(pipeline, intake, shared, run.events())?;
+    let (what, file) = (describe(&args.capture), args.output.display());
+    terminal::say(&format!("run {}: recording {what} to {file}; {SECRETS_NOTICE}", run.name));
+    let result = run.wait(waker, |_| ());
+    run.print_ledger(args.json)?;
+    result
+}
+
+fn info(args: &RecordArgs, run: &str) -> WarcInfo {
+    let ports: Vec<_> = args.capture.ports.iter().map(u16::to_string).collect();
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    WarcInfo {
+        run: run.to_owned(),
+        host,
+        source: args.capture.interfaces.join(", "),
+        filter: args.capture.filter.clone().unwrap_or_default(),
+        options: vec![
+            ("ports".into(), ports.join(",")),
+            ("max-body".into(), args.limits.max_body.to_string()),
+        ],
+        started: now(),
+    }
+}

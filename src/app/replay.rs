@@ -1,0 +1,54 @@
+//! `replay`: a recording or a capture file at v2, at the captured pace or another.
+
+use super::Exit;
+use super::intake::Intake;
+use super::mirror::sent;
+use super::queue::{Budget, WhenFull};
+use super::sending::{Pace, Sending};
+use super::shared::Shared;
+use super::source::Source;
+use super::supervise::{Run, run_name};
+use super::{signals, terminal};
+use crate::cli::ReplayArgs;
+use crate::cli::units::Speed;
+use crate::{config, http};
+
+/// Replays a file.
+pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
+    let name = run_name();
+    let replay = config::replay(&args.target, &name)?;
+    let admission = config::admission(&args.target)?;
+    // Responses are read, since pairing makes framing surer, but not kept.
+    let http = http::Config { read_responses: true, ..config::http(&args.limits, false) };
+    let limits = config::reassembly(&args.limits)?;
+    let source = Source::open(&args.file, config::watch_file(&args.ports), http, limits)?;
+    terminal::say(&format!("run {name}: replaying {} to {}", args.file, replay.target));
+    terminal::say(&sent(&admission.methods));
+
+    let sending = Sending::new(&replay)?;
+    let shared = Shared::new(vec![sending.consumer()]);
+    let mut run = Run::new(name, shared.clone()).with_progress();
+    let mut span = None;
+    let pace = match args.speed {
+        Speed::Max => {
+            run = run.stop_after(args.duration);
+            Pace::AtOnce
+        }
+        Speed::Factor(factor) => {
+            // So long at that pace is so much of the file: exact, and nothing is cut off.
+            span = args.duration.map(|duration| duration.mul_f64(factor));
+            Pace::Captured(factor)
+        }
+    };
+    signals::install(run.events())?;
+    let ending = sending.ending(args.target.drain);
+    let batch_tx = sending.spawn(pace, args.limits.queue, run.events())?;
+    let budget = Budget::new(args.limits.queue, usize::try_from(args.limits.queue_bytes)?);
+    let intake = Intake::new(batch_tx, budget, WhenFull::Block, admission, shared.clone())
+        .limit(args.limit)
+        .span(span);
+    source.spawn(intake, shared, run.events())?;
+    let result = run.wait(|| (), ending);
+    run.print_ledger(args.json)?;
+    result
+}

@@ -1,0 +1,92 @@
+//! What the threads of a run share: counts published whole, and the wish to stop.
+//!
+//! A thread owns its counts as plain numbers and publishes copies at batch borders; nobody holds the
+//! lock for longer than a copy.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::model::ledger::{
+    HttpCounts, PacketCounts, RecordCounts, RequestCounts, Snapshot, StreamCounts, TargetCounts,
+};
+
+/// What the capture thread counts.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct CaptureCounts {
+    /// Frames.
+    pub packets: PacketCounts,
+    /// TCP payload bytes.
+    pub streams: StreamCounts,
+    /// Bytes given to the HTTP reader.
+    pub http: HttpCounts,
+    /// Requests.
+    pub requests: RequestCounts,
+    /// Messages handed to the recorder.
+    pub offered: u64,
+    /// Responses given up because the queue was full.
+    pub responses_shed: u64,
+}
+
+/// Where the counts of a consumer can be read.
+pub enum Consumer {
+    /// A replayer.
+    Target(Box<dyn Fn() -> TargetCounts + Send + Sync>),
+    /// A recorder.
+    Recording(Arc<Mutex<RecordCounts>>),
+}
+
+/// Published counts of a run.
+#[derive(Clone, Default)]
+pub struct Shared {
+    capture: Arc<Mutex<CaptureCounts>>,
+    consumers: Arc<Vec<Consumer>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Shared {
+    /// For a run with these consumers.
+    pub fn new(consumers: Vec<Consumer>) -> Self {
+        Self { consumers: Arc::new(consumers), ..Self::default() }
+    }
+
+    /// Publishes the capture thread's counts. Must come before what they count as queued is sent,
+    /// so that no consumer is ever ahead.
+    pub fn publish(&self, counts: CaptureCounts) {
+        *self.capture.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
+    /// Asks the capture thread to stop.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    /// Whether the capture thread was asked to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// The whole ledger now: consumers first, capture last.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        for consumer in self.consumers.iter() {
+            match consumer {
+                Consumer::Target(counts) => snapshot.targets.push(counts()),
+                Consumer::Recording(counts) => {
+                    let counts = counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    snapshot.recording = Some(counts);
+                }
+            }
+        }
+        let capture = *self.capture.lock().unwrap_or_else(PoisonError::into_inner);
+        snapshot.packets = capture.packets;
+        snapshot.streams = capture.streams;
+        snapshot.http = capture.http;
+        snapshot.requests = capture.requests;
+        if let Some(recording) = &mut snapshot.recording {
+            recording.offered = capture.offered;
+            recording.responses_shed = capture.responses_shed;
+        }
+        snapshot.settle();
+        snapshot
+    }
+}

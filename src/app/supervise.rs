@@ -1,0 +1,187 @@
+//! The main thread of a run: waits for its end, says how it goes, prints the ledger.
+//!
+//! In: events of the other threads and of signals. Out: progress on stderr, the ledger on stdout, the
+//! exit code. Guaranteed: whatever the reason for the end, the ledger is printed, once; a second
+//! signal ends the run at once. Nothing here waits for a packet.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::Exit;
+use super::shared::Shared;
+use super::terminal;
+use crate::model::ledger::Snapshot;
+use crate::telemetry::{ledger_table, progress};
+
+/// How often a live run says how it goes.
+const PROGRESS_EVERY: Duration = Duration::from_secs(10);
+
+/// How long, after everything was told to end at once, the threads are waited for.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// What the main thread is told.
+#[derive(Debug)]
+pub enum Event {
+    /// SIGINT.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// The capture thread is done, and how.
+    CaptureEnded(anyhow::Result<()>),
+    /// The replayer or recorder is done, and how.
+    ConsumerEnded(anyhow::Result<()>),
+}
+
+/// How a consumer is told to come to an end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// Finish what is queued, within the time to drain.
+    Drain,
+    /// Give everything up now.
+    Now,
+}
+
+/// A run under supervision.
+pub struct Run {
+    /// Its name, which stands in the marker of each copy.
+    pub name: String,
+    started: Instant,
+    shared: Shared,
+    event_tx: Sender<Event>,
+    event_rx: Receiver<Event>,
+    duration: Option<Duration>,
+    says_progress: bool,
+}
+
+impl Run {
+    /// A run that begins now.
+    pub fn new(name: String, shared: Shared) -> Self {
+        let (event_tx, event_rx) = unbounded();
+        Self {
+            name,
+            started: Instant::now(),
+            shared,
+            event_tx,
+            event_rx,
+            duration: None,
+            says_progress: false,
+        }
+    }
+
+    /// Stops capturing after this long.
+    pub fn stop_after(mut self, duration: Option<Duration>) -> Self {
+        self.duration = duration;
+        self
+    }
+
+    /// Says every ten seconds how it goes.
+    pub fn with_progress(mut self) -> Self {
+        self.says_progress = true;
+        self
+    }
+
+    /// Where threads report their end.
+    pub fn events(&self) -> Sender<Event> {
+        self.event_tx.clone()
+    }
+
+    /// Waits until capture and consumer are done. `wake` makes the capture thread look whether it is
+    /// to stop; `end` tells the consumer how to come to an end.
+    pub fn wait(&self, wake: impl Fn(), end: impl Fn(Ending)) -> anyhow::Result<Exit> {
+        let mut exit = Exit::Done;
+        let mut trouble = None;
+        let (mut capturing, mut consuming) = (true, true);
+        let mut stopping = false;
+        let mut give_up_at = None;
+        let mut stop_at = self.duration.map(|duration| self.started + duration);
+        let mut progress_at = self.says_progress.then(|| self.started + PROGRESS_EVERY);
+        let mut last = (Duration::ZERO, Snapshot::default());
+        while capturing || consuming {
+            let wait_until = [stop_at, progress_at, give_up_at].into_iter().flatten().min();
+            let event = match wait_until {
+                Some(until) => self.event_rx.recv_deadline(until).ok(),
+                None => self.event_rx.recv().ok(),
+            };
+            match event {
+                Some(event @ (Event::Interrupt | Event::Terminate)) => {
+                    if matches!(event, Event::Interrupt) {
+                        exit = Exit::Interrupted;
+                    }
+                    let how = if stopping { Ending::Now } else { Ending::Drain };
+                    if !stopping {
+                        terminal::say(
+                            "stopping after what is queued; a second signal ends at once",
+                        );
+                    }
+                    stopping = true;
+                    self.shared.stop();
+                    wake();
+                    end(how);
+                    if how == Ending::Now {
+                        give_up_at = Some(Instant::now() + LAST_WAIT);
+                    }
+                }
+                Some(Event::CaptureEnded(result)) => {
+                    capturing = false;
+                    stop_at = None;
+                    trouble = trouble.or(result.err());
+                }
+                Some(Event::ConsumerEnded(result)) => {
+                    consuming = false;
+                    trouble = trouble.or(result.err());
+                    // Nobody takes what would be captured now.
+                    self.shared.stop();
+                    wake();
+                }
+                None => {}
+            }
+            let now = Instant::now();
+            if stop_at.is_some_and(|at| at <= now) {
+                stop_at = None;
+                self.shared.stop();
+                wake();
+            }
+            if progress_at.is_some_and(|at| at <= now) {
+                progress_at = Some(now + PROGRESS_EVERY);
+                last = self.say_progress(&last);
+            }
+            if give_up_at.is_some_and(|at| at <= now) {
+                break;
+            }
+        }
+        match trouble {
+            Some(trouble) => Err(trouble),
+            None => Ok(exit),
+        }
+    }
+
+    fn say_progress(&self, last: &(Duration, Snapshot)) -> (Duration, Snapshot) {
+        let now = (self.started.elapsed(), self.shared.snapshot());
+        terminal::say(&progress::line(now.0, &now.1, Some((last.0, &last.1))));
+        now
+    }
+
+    /// Prints the ledger on stdout, as a table or as JSON.
+    pub fn print_ledger(&self, json: bool) -> anyhow::Result<()> {
+        let snapshot = self.shared.snapshot();
+        let run = ledger_table::Run { name: &self.name, duration: self.started.elapsed() };
+        for wrong in snapshot.contradictions() {
+            tracing::error!("the ledger contradicts itself: {wrong}");
+        }
+        if json {
+            terminal::put(&ledger_table::json(&snapshot, run)?);
+        } else {
+            terminal::put(&ledger_table::table(&snapshot, run));
+        }
+        Ok(())
+    }
+}
+
+/// A name for a run: short, and not used before.
+pub fn run_name() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    // Seeded by the system's random numbers; the process id tells runs of a fork apart.
+    let number = RandomState::new().hash_one(std::process::id());
+    format!("{:010x}", number >> 24)
+}

@@ -1,0 +1,94 @@
+//! What a file is, by its first bytes and never by its name.
+//!
+//! In: the first bytes. Out: a format, or words for a person about what it looks like instead.
+
+/// How many bytes [`sniff`] wants to see, if the file has them.
+pub const SNIFF_LEN: usize = 16;
+
+/// A file format.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Kind {
+    /// pcap in one of its variants.
+    Pcap,
+    /// pcapng.
+    PcapNg,
+    /// WARC, the recordings of this program.
+    Warc,
+    /// Compressed with gzip: look inside.
+    Gzip,
+    /// Compressed with zstd: look inside.
+    Zstd,
+    /// No bytes at all.
+    Empty,
+    /// None of these.
+    Unknown,
+}
+
+/// pcap's magic numbers as a big-endian writer leaves them: microseconds, nanoseconds, and
+/// Kuznetzov's modified records.
+pub(super) const PCAP_MAGICS: [u32; 3] = [0xa1b2_c3d4, 0xa1b2_3c4d, 0xa1b2_cd34];
+/// The Section Header Block's type, the same in both byte orders.
+pub(super) const PCAPNG_MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+
+/// Tells formats apart by their magic numbers.
+pub fn sniff(first_bytes: &[u8]) -> Kind {
+    let Some(&magic) = first_bytes.first_chunk::<4>() else {
+        return match first_bytes {
+            [] => Kind::Empty,
+            [0x1f, 0x8b, ..] => Kind::Gzip,
+            _ => Kind::Unknown,
+        };
+    };
+    let (big, little) = (u32::from_be_bytes(magic), u32::from_le_bytes(magic));
+    match magic {
+        _ if PCAP_MAGICS.contains(&big) || PCAP_MAGICS.contains(&little) => Kind::Pcap,
+        PCAPNG_MAGIC => Kind::PcapNg,
+        [0x1f, 0x8b, ..] => Kind::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd] => Kind::Zstd,
+        // A skippable frame, with which parallel writers begin.
+        [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Kind::Zstd,
+        _ if first_bytes.starts_with(b"WARC/") => Kind::Warc,
+        _ => Kind::Unknown,
+    }
+}
+
+/// Files that people mistake for captures, by how they begin.
+const OTHERS: [(&[u8], &str); 20] = [
+    (b"WARC/", "a WARC recording"),
+    (b"snoop\0\0\0", "a Solaris snoop capture"),
+    (b"GMBU", "a Microsoft Network Monitor capture"),
+    (b"RTSS", "a Microsoft Network Monitor 1 capture"),
+    (b"TRSNIFF data", "a Sniffer capture"),
+    (&[0x1c, 0x00, 0x01, 0xac], "an IXIA lcap capture"),
+    (&[0x1c, 0x00, 0x01, 0xab], "an IXIA lcap capture"),
+    (&[0xfd, b'7', b'z', b'X', b'Z', 0], "compressed with xz"),
+    (b"BZh", "compressed with bzip2"),
+    (&[0x04, 0x22, 0x4d, 0x18], "compressed with lz4"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\x1f\x8b", "compressed with gzip twice"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd twice"),
+    (b"\x7fELF", "a program"),
+    (b"\x89PNG", "a picture"),
+    (b"<", "HTML or XML"),
+    (b"{", "JSON"),
+    (b"[", "JSON"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
+    (b"1 ", "a .gor recording"),
+];
+
+/// What the first bytes look like, in words.
+pub(super) fn looks_like(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "it is empty".into();
+    }
+    let head = bytes.get(..SNIFF_LEN).unwrap_or(bytes);
+    let known = OTHERS.iter().find(|(magic, _)| bytes.starts_with(magic));
+    let is_text = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~');
+    let what = match known {
+        Some((_, what)) => format!(", which looks like {what}"),
+        None if head.iter().all(is_text) => ", which looks like text".into(),
+        None => String::new(),
+    };
+    let hex: Vec<String> = head.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("it begins with {} ({:?}){what}", hex.join(" "), String::from_utf8_lossy(head))
+}

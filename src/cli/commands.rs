@@ -1,0 +1,165 @@
+//! The commands and their own flags.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Subcommand};
+
+use super::capture_args::{CaptureArgs, LimitArgs};
+use super::target_args::TargetArgs;
+use super::units;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Sniff live traffic and send a copy of each request to v2.
+    Mirror(MirrorArgs),
+    /// Sniff live traffic into a file.
+    Record(RecordArgs),
+    /// Send what is in a recording or a capture file to v2.
+    Replay(ReplayArgs),
+    /// Show the HTTP messages in a recording or a capture file.
+    Inspect(InspectArgs),
+    /// Say why nothing would be seen, and what to do about it.
+    Doctor(DoctorArgs),
+    /// Show all of it on this machine: a service, its shadow, a client, the mirror.
+    Demo(DemoArgs),
+}
+
+/// Sniff live traffic and send a copy of each request to v2.
+#[derive(Debug, Args)]
+pub struct MirrorArgs {
+    /// What to capture.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+    /// Where the copies go.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Limits.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// Capture v1's responses whole too, to frame and pair them with their requests.
+    #[arg(long, env = "SHADOWTAP_RESPONSES", action = ArgAction::SetTrue)]
+    pub responses: bool,
+    /// Print the ledger as one JSON object.
+    #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue)]
+    pub json: bool,
+}
+
+/// Sniff live traffic into a file.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// What to capture.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+    /// Limits.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// The file to write (WARC/1.1). It must not exist yet.
+    #[arg(short, long, env = "SHADOWTAP_OUTPUT", value_name = "FILE")]
+    pub output: PathBuf,
+    /// Print the ledger as one JSON object.
+    #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue)]
+    pub json: bool,
+}
+
+/// Send what is in a recording or a capture file to v2.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// A recording (WARC) or a capture (pcap, pcapng), plain or compressed; `-` is standard input.
+    #[arg(value_name = "FILE")]
+    pub file: String,
+    /// Server ports whose traffic counts, in a capture. Without it every connection that speaks HTTP.
+    #[arg(
+        short,
+        long = "port",
+        env = "SHADOWTAP_PORT",
+        value_delimiter = ',',
+        value_name = "PORT"
+    )]
+    pub ports: Vec<u16>,
+    /// Where the copies go.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Limits.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// The pace: a factor of the captured one, such as 1x, 0.5x, 10x, or `max`.
+    #[arg(long, env = "SHADOWTAP_SPEED", default_value = "1x", value_parser = units::speed, value_name = "FACTOR")]
+    pub speed: units::Speed,
+    /// Stop after this long.
+    #[arg(long, env = "SHADOWTAP_DURATION", value_parser = units::duration, value_name = "TIME")]
+    pub duration: Option<std::time::Duration>,
+    /// Stop after this many requests.
+    #[arg(long, env = "SHADOWTAP_LIMIT", value_name = "N")]
+    pub limit: Option<u64>,
+    /// Print the ledger as one JSON object.
+    #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue)]
+    pub json: bool,
+}
+
+/// Show the HTTP messages in a recording or a capture file.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A recording (WARC) or a capture (pcap, pcapng), plain or compressed; `-` is standard input.
+    #[arg(value_name = "FILE")]
+    pub file: String,
+    /// Server ports whose traffic counts, in a capture. Without it every connection that speaks HTTP.
+    #[arg(
+        short,
+        long = "port",
+        env = "SHADOWTAP_PORT",
+        value_delimiter = ',',
+        value_name = "PORT"
+    )]
+    pub ports: Vec<u16>,
+    /// Show responses too.
+    #[arg(long, env = "SHADOWTAP_RESPONSES", action = ArgAction::SetTrue)]
+    pub responses: bool,
+    /// Only count: no listing, no hashing.
+    #[arg(long, env = "SHADOWTAP_STATS", action = ArgAction::SetTrue)]
+    pub stats: bool,
+    /// One JSON object a message (with --stats: one in all).
+    #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue)]
+    pub json: bool,
+}
+
+/// Say why nothing would be seen, and what to do about it.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// TCP ports that v1 listens on.
+    #[arg(
+        short,
+        long = "port",
+        env = "SHADOWTAP_PORT",
+        value_delimiter = ',',
+        value_name = "PORT"
+    )]
+    pub ports: Vec<u16>,
+    /// Interface to sniff on.
+    #[arg(
+        short,
+        long = "interface",
+        env = "SHADOWTAP_INTERFACE",
+        value_delimiter = ',',
+        default_value = "any",
+        value_name = "NAME"
+    )]
+    pub interfaces: Vec<String>,
+    /// The v2 service, to see whether it can be reached.
+    #[arg(long, env = "SHADOWTAP_TO", value_name = "URL")]
+    pub to: Option<String>,
+    /// One JSON array.
+    #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue)]
+    pub json: bool,
+}
+
+/// Show all of it on this machine: a service, its shadow, a client, the mirror.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Requests that the client sends.
+    #[arg(long, env = "SHADOWTAP_REQUESTS", default_value_t = 500, value_name = "N")]
+    pub requests: u32,
+    /// Print the ledger as one JSON object.
+    #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue)]
+    pub json: bool,
+}

@@ -1,0 +1,64 @@
+//! Sizes and durations with units, as clap value parsers.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+/// `64MiB`, `200kB`, `1GiB`; a bare number is bytes.
+pub fn size(text: &str) -> Result<u64, String> {
+    ByteSize::from_str(text.trim())
+        .map(|size| size.as_u64())
+        .map_err(|_| format!("`{text}` is not a size; write a number with a unit, such as 64MiB"))
+}
+
+/// `5s`, `200ms`, `1h30m`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text.trim()).map_err(|err| {
+        format!(
+            "`{text}` is not a duration ({err}); write a number with a unit, such as 5s or 200ms"
+        )
+    })
+}
+
+/// `1x`, `0.25x`, `10` or `max`: how much faster than captured; `None` is as fast as possible.
+pub fn speed(text: &str) -> Result<Speed, String> {
+    if text == "max" {
+        return Ok(Speed::Max);
+    }
+    let factor = text.strip_suffix('x').unwrap_or(text).parse::<f64>();
+    match factor {
+        Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(Speed::Factor(factor)),
+        _ => {
+            Err(format!("`{text}` is not a speed; write a factor such as 1x, 0.5x or 10x, or max"))
+        }
+    }
+}
+
+/// The pace of a replay.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Speed {
+    /// So many times as fast as captured.
+    Factor(f64),
+    /// As fast as v2 answers.
+    Max,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_read_and_nonsense_is_answered_with_an_example() {
+        assert_eq!(size("64MiB"), Ok(64 << 20));
+        assert_eq!(size("16384"), Ok(16384));
+        assert!(size("lots").is_err_and(|e| e.contains("64MiB")));
+        assert_eq!(duration("5s"), Ok(Duration::from_secs(5)));
+        assert!(duration("5").is_err_and(|e| e.contains("200ms")));
+        assert_eq!(speed("0.25x"), Ok(Speed::Factor(0.25)));
+        assert_eq!(speed("max"), Ok(Speed::Max));
+        for bad in ["0", "-1x", "fast", "nan", "inf"] {
+            assert!(speed(bad).is_err(), "{bad}");
+        }
+    }
+}

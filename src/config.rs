@@ -1,0 +1,120 @@
+//! What the flags mean: settings validated and put into the rooms' own types.
+//!
+//! In: [`crate::cli`]'s arguments, as typed. Out: configurations of the rooms. Names are resolved here
+//! (v2's addresses); nothing is opened.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, ToSocketAddrs};
+
+use anyhow::{Context, bail};
+
+use crate::capture::interfaces;
+use crate::capture::live::LiveConfig;
+use crate::cli::capture_args::{CaptureArgs, LimitArgs};
+use crate::cli::target_args::TargetArgs;
+use crate::http;
+use crate::model::{Endpoint, MARKER_FIELD, Servers, Watch};
+use crate::reassemble;
+use crate::replay::{HostHeader, ReplayConfig, Target, Trust};
+use crate::shape::{Admission, Methods};
+
+/// The live capture's settings.
+pub fn live(args: &CaptureArgs, responses: bool) -> anyhow::Result<LiveConfig> {
+    if args.ports.contains(&0) {
+        bail!("port 0 is no port; give those that v1 listens on, such as -p 8080");
+    }
+    Ok(LiveConfig {
+        interfaces: args.interfaces.clone(),
+        ring_bytes: usize::try_from(args.ring).context("--ring is too large")?,
+        ports: args.ports.clone(),
+        responses,
+        extra_filter: args.filter.clone(),
+    })
+}
+
+/// Which connections of a live interface count. Those to v2 never do.
+pub fn watch_live(args: &CaptureArgs, excluded: HashSet<Endpoint>) -> anyhow::Result<Watch> {
+    let servers = match args.servers.as_slice() {
+        [] => Servers::Local(interfaces::local_addresses()),
+        [any] if any == "any" => Servers::Any,
+        list => Servers::Only(list.iter().map(|text| server(text)).collect::<Result<_, _>>()?),
+    };
+    Ok(Watch { ports: args.ports.clone(), servers, excluded })
+}
+
+fn server(text: &str) -> anyhow::Result<IpAddr> {
+    text.parse().with_context(|| format!("--server `{text}` is neither an IP address nor `any`"))
+}
+
+/// Which connections of a file count: all, or those to these ports.
+pub fn watch_file(ports: &[u16]) -> Watch {
+    Watch { ports: ports.to_vec(), ..Watch::everything() }
+}
+
+/// v2's addresses, as far as its name can be resolved now: connections to them are not v1's.
+pub fn endpoints_of(target: &Target) -> HashSet<Endpoint> {
+    let host = target.host().trim_start_matches('[').trim_end_matches(']');
+    match (host, target.port()).to_socket_addrs() {
+        Ok(addresses) => addresses.map(Endpoint::from).collect(),
+        Err(error) => {
+            tracing::warn!(
+                "{host} cannot be resolved now ({error}); copies are told by their marker"
+            );
+            HashSet::new()
+        }
+    }
+}
+
+/// The HTTP reader's settings.
+pub fn http(limits: &LimitArgs, responses: bool) -> http::Config {
+    http::Config {
+        max_body: Some(limits.max_body),
+        read_responses: responses,
+        emit_responses: responses,
+        ..http::Config::default()
+    }
+}
+
+/// The limits of reassembly.
+pub fn reassembly(limits: &LimitArgs) -> anyhow::Result<reassemble::Limits> {
+    let memory = usize::try_from(limits.max_memory).context("--max-memory is too large")?;
+    let default = reassemble::Limits::default();
+    Ok(reassemble::Limits { memory, flow_memory: default.flow_memory.min(memory), ..default })
+}
+
+/// Which requests may be sent.
+pub fn admission(args: &TargetArgs) -> anyhow::Result<Admission> {
+    let methods = args.methods.parse::<Methods>().context("--methods")?;
+    Ok(Admission { marker: MARKER_FIELD, methods, is_replay: true })
+}
+
+/// Which requests may be recorded: all but our own copies.
+pub fn recording() -> Admission {
+    Admission { marker: MARKER_FIELD, methods: Methods::All, is_replay: false }
+}
+
+/// The replayer's settings.
+pub fn replay(args: &TargetArgs, run: &str) -> anyhow::Result<ReplayConfig> {
+    let target = Target::parse(&args.to).context("--to")?;
+    let host = match args.host.as_str() {
+        "original" => HostHeader::Original,
+        "target" => HostHeader::Target,
+        name => HostHeader::Named(name.to_owned()),
+    };
+    let trust = match (&args.ca, args.insecure) {
+        (Some(file), _) => Trust::Authorities(file.clone()),
+        (None, true) => Trust::Anything,
+        (None, false) => Trust::System,
+    };
+    if args.concurrency == 0 {
+        bail!("--concurrency 0 would send nothing; give at least 1");
+    }
+    Ok(ReplayConfig {
+        host,
+        trust,
+        timeout: args.timeout,
+        connect_timeout: args.connect_timeout,
+        concurrency: args.concurrency,
+        ..ReplayConfig::new(target, run)
+    })
+}

@@ -1,0 +1,142 @@
+//! A whole message that was stored as bytes (a recording), taken apart again.
+//!
+//! In: all bytes of one message, and what is known of it from elsewhere. Out: a [`Message`] as it was
+//! when captured, or `None` when the bytes are no HTTP/1.x message. The body is what follows the
+//! head: nothing is left to be framed but chunks.
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::chunked::{Chunked, Fed};
+use super::framing::{self, Answers, BodyLength};
+use super::head::{self, Role, StartLine};
+use super::reader::Config;
+use crate::model::{Anomalies, Completion, Endpoint, Message, Start, Timestamp};
+
+/// What the bytes themselves do not tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Provenance {
+    /// Number of the connection.
+    pub conn: u64,
+    /// Number of the message in it.
+    pub index: u32,
+    /// The client's endpoint.
+    pub client: Endpoint,
+    /// The server's endpoint.
+    pub server: Endpoint,
+    /// Packet time of the first byte.
+    pub first_byte: Timestamp,
+    /// Packet time of the last byte.
+    pub last_byte: Timestamp,
+    /// Of a response: the request it answers.
+    pub request: Option<u32>,
+    /// What was odd about it.
+    pub anomalies: Anomalies,
+    /// Whether all of it was stored.
+    pub is_whole: bool,
+}
+
+/// See the module's description. Bodies beyond `config.max_body` make the message `TooLarge`.
+pub fn parse_whole(raw: Bytes, role: Role, from: Provenance, config: &Config) -> Option<Message> {
+    let head_len = head::find_end(&raw, &mut 0)?;
+    let head_bytes = raw.get(..head_len)?;
+    let parsed = head::parse(head_bytes, role)?;
+    let mut anomalies = parsed.anomalies;
+    let (start, length) = match parsed.start {
+        StartLine::Request { method, target } => {
+            let length = framing::of_request(head_bytes, &parsed, &mut anomalies);
+            (Start::Request { method, target }, length)
+        }
+        StartLine::Response { status, reason } => {
+            let length = framing::of_response(head_bytes, &parsed, Answers::Other, &mut anomalies);
+            (Start::Response { status, reason, request: from.request }, length)
+        }
+    };
+    anomalies.merge(from.anomalies);
+    let on_wire = raw.slice(head_len..);
+    let is_chunked = length == BodyLength::Chunked && !on_wire.is_empty();
+    let (body, is_whole) = match is_chunked {
+        true => dechunk(&on_wire),
+        false => (on_wire, true),
+    };
+    let is_whole = is_whole && from.is_whole;
+    let body_len = body.len() as u64;
+    let is_too_large = config.max_body.is_some_and(|max| body_len > max);
+    let completion = match (is_whole, is_too_large) {
+        (false, _) => Completion::Incomplete,
+        (true, true) => Completion::TooLarge,
+        (true, false) => Completion::Complete,
+    };
+    let is_kept = config.max_body.is_some() && !is_too_large;
+    Some(Message {
+        conn: from.conn,
+        index: from.index,
+        client: from.client,
+        server: from.server,
+        first_byte: from.first_byte,
+        last_byte: from.last_byte,
+        start,
+        version: parsed.version,
+        fields: parsed.fields,
+        body_sha256: config.hash_bodies.then(|| Sha256::digest(&body).into()),
+        raw: if is_kept { raw } else { raw.slice(..head_len) },
+        head_len,
+        body: if is_kept { body } else { Bytes::new() },
+        body_len,
+        chunked: is_chunked,
+        completion,
+        anomalies,
+    })
+}
+
+/// The data of a chunked body, and whether its end was there.
+fn dechunk(on_wire: &[u8]) -> (Bytes, bool) {
+    let mut data = Vec::with_capacity(on_wire.len());
+    let fed = Chunked::new().feed(on_wire, |chunk| data.extend_from_slice(chunk));
+    (Bytes::from(data), matches!(fed, Fed::Done(_)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &'static [u8], role: Role) -> Option<Message> {
+        let end = Endpoint::new([127, 0, 0, 1].into(), 1);
+        let from = Provenance {
+            conn: 3,
+            index: 4,
+            client: end,
+            server: end,
+            first_byte: Timestamp::ZERO,
+            last_byte: Timestamp::ZERO,
+            request: Some(4),
+            anomalies: Anomalies::default(),
+            is_whole: true,
+        };
+        parse_whole(Bytes::from_static(text), role, from, &Config::default())
+    }
+
+    #[test]
+    fn chunks_are_taken_apart_and_the_wire_bytes_kept() {
+        let text = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+        let message = parse(text, Role::Client).unwrap();
+        assert_eq!((message.body.as_ref(), message.raw.as_ref()), (&b"abc"[..], &text[..]));
+        assert_eq!((message.completion, message.chunked), (Completion::Complete, true));
+    }
+
+    #[test]
+    fn a_response_to_head_has_no_body_whatever_its_fields_say() {
+        for fields in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
+            let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n").leak();
+            let message = parse(text.as_bytes(), Role::Server).unwrap();
+            assert_eq!((message.body_len, message.completion), (0, Completion::Complete));
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_none() {
+        assert!(parse(b"hello", Role::Client).is_none());
+        assert!(parse(b"hello\r\n\r\n", Role::Client).is_none());
+    }
+}

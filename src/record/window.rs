@@ -1,0 +1,138 @@
+//! A view into a stream of any length: bytes are looked at before they are consumed.
+//!
+//! In comes any `Read`, plain or gzip by content; out come its bytes with their offset. Holds no
+//! more than was asked to be looked at plus one block. A broken gzip stream ends it, with the cause
+//! kept; an error of the reader below is an error.
+
+use std::io::{self, BufReader, ErrorKind, Read};
+
+use flate2::bufread::MultiGzDecoder;
+
+/// Bytes read at once.
+const BLOCK: usize = 256 << 10;
+/// How a gzip member begins (RFC 1952 2.3.1), with its only method.
+pub const GZIP_MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+
+/// The first bytes that were read to find out what the stream is, and the rest behind them.
+type Whole<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
+
+enum Source<R> {
+    Plain(Whole<R>),
+    Gzip(Box<MultiGzDecoder<BufReader<Whole<R>>>>),
+}
+
+/// The stream and the part of it that is in memory.
+pub struct Window<R> {
+    source: Source<R>,
+    buffer: Vec<u8>,
+    /// Bytes of `buffer` already consumed.
+    start: usize,
+    /// Bytes of the stream before `buffer`.
+    base: u64,
+    ended: bool,
+    broken: Option<io::Error>,
+}
+
+impl<R: Read> Window<R> {
+    /// Looks at the first bytes to tell gzip from plain.
+    pub fn new(mut input: R) -> io::Result<Self> {
+        let mut first = Vec::with_capacity(GZIP_MAGIC.len());
+        input.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut first)?;
+        let is_gzip = first == GZIP_MAGIC;
+        let whole = io::Cursor::new(first).chain(input);
+        let source = if is_gzip {
+            Source::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(BLOCK, whole))))
+        } else {
+            Source::Plain(whole)
+        };
+        Ok(Self { source, buffer: Vec::new(), start: 0, base: 0, ended: false, broken: None })
+    }
+
+    /// What is in memory and not consumed.
+    pub fn bytes(&self) -> &[u8] {
+        self.buffer.get(self.start..).unwrap_or_default()
+    }
+
+    /// Offset in the (decompressed) stream of the first byte not consumed.
+    pub fn offset(&self) -> u64 {
+        self.base + self.start as u64
+    }
+
+    /// Reads until at least `len` bytes can be looked at; `false` when the stream ends before.
+    pub fn ensure(&mut self, len: usize) -> io::Result<bool> {
+        while self.bytes().len() < len {
+            if !self.read_block()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Lets go of the first `len` bytes in memory.
+    pub fn consume(&mut self, len: usize) {
+        self.start = (self.start + len).min(self.buffer.len());
+    }
+
+    /// Skips bytes without keeping them; how many there were to skip.
+    pub fn skip(&mut self, len: u64) -> io::Result<u64> {
+        let mut left = len;
+        while left > 0 && self.ensure(1)? {
+            let step = self.bytes().len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            self.consume(step);
+            left -= step as u64;
+        }
+        Ok(len - left)
+    }
+
+    /// Why the stream ended early, once.
+    pub fn take_broken(&mut self) -> Option<io::Error> {
+        self.broken.take()
+    }
+
+    /// Reads a block behind what is in memory; `false` at the end.
+    fn read_block(&mut self) -> io::Result<bool> {
+        if self.ended {
+            return Ok(false);
+        }
+        self.base += self.start as u64;
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        if self.buffer.len() < BLOCK {
+            self.buffer.shrink_to(4 * BLOCK);
+        }
+        let filled = self.buffer.len();
+        self.buffer.resize(filled + BLOCK, 0);
+        let room = self.buffer.get_mut(filled..).unwrap_or_default();
+        let result = match &mut self.source {
+            Source::Plain(input) => read(input, room),
+            Source::Gzip(decoder) => match read(decoder, room) {
+                Err(error) if is_damage(&error) => {
+                    self.broken = Some(error);
+                    Ok(0)
+                }
+                result => result,
+            },
+        };
+        let n = *result.as_ref().unwrap_or(&0);
+        self.buffer.truncate(filled + n);
+        self.ended = n == 0;
+        result.map(|n| n > 0)
+    }
+}
+
+fn read(input: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match input.read(room) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// What the decoder says of bytes that are no gzip, or no whole gzip.
+fn is_damage(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof
+    )
+}

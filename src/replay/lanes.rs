@@ -1,0 +1,224 @@
+//! Order: which request may go next.
+//!
+//! In: jobs, each with the number of its captured connection and perhaps the moment it is due.
+//! Out: jobs that may be sent now. Guaranteed: of each connection at most one job is out at a
+//! time, in the order in which they came, none before it is due; connections take turns in the
+//! order in which they became able to go. A lane exists only while it has work. Pure: no clock,
+//! no sockets; left to others are how many may be out at once and the telling of time.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use ahash::AHashMap;
+use tokio::time::Instant;
+
+/// The work of one captured connection.
+struct Lane<T> {
+    /// Jobs waiting, the next one first, each with its due time.
+    waiting: VecDeque<(Option<Instant>, T)>,
+}
+
+/// All connections that have work. Each is in one of three states: its next job may go (`ready`),
+/// is not due yet (`timed`), or one of its jobs is out (neither).
+pub(super) struct Lanes<T> {
+    lanes: AHashMap<u64, Lane<T>>,
+    /// Connections whose next job may go.
+    ready: VecDeque<u64>,
+    /// Connections whose next job is not due yet: (due, order of arrival, connection).
+    timed: BinaryHeap<Reverse<(Instant, u64, u64)>>,
+    /// Breaks ties between equal due times by order of arrival.
+    arrivals: u64,
+    /// Jobs waiting in all lanes.
+    waiting: usize,
+    /// Due times no longer matter.
+    hurry: bool,
+}
+
+impl<T> Lanes<T> {
+    /// No work yet.
+    pub fn new() -> Self {
+        Self {
+            lanes: AHashMap::new(),
+            ready: VecDeque::new(),
+            timed: BinaryHeap::new(),
+            arrivals: 0,
+            waiting: 0,
+            hurry: false,
+        }
+    }
+
+    /// Adds a job behind those of the same connection.
+    pub fn push(&mut self, conn: u64, due: Option<Instant>, job: T) {
+        self.waiting += 1;
+        if let Some(lane) = self.lanes.get_mut(&conn) {
+            lane.waiting.push_back((due, job));
+            return;
+        }
+        self.lanes.insert(conn, Lane { waiting: VecDeque::from([(due, job)]) });
+        self.line_up(conn, due);
+    }
+
+    /// The next job that may go at `now`; its connection gives no other until [`Self::done`].
+    pub fn take(&mut self, now: Instant) -> Option<(u64, T)> {
+        while let Some(&Reverse((due, _, conn))) = self.timed.peek() {
+            if due > now {
+                break;
+            }
+            self.timed.pop();
+            self.ready.push_back(conn);
+        }
+        let conn = self.ready.pop_front()?;
+        let (_, job) = self.lanes.get_mut(&conn)?.waiting.pop_front()?;
+        self.waiting -= 1;
+        Some((conn, job))
+    }
+
+    /// The job of this connection that was out is over.
+    pub fn done(&mut self, conn: u64) {
+        let Some(lane) = self.lanes.get(&conn) else { return };
+        match lane.waiting.front() {
+            Some(&(due, _)) => self.line_up(conn, due),
+            None => {
+                self.lanes.remove(&conn);
+            }
+        }
+    }
+
+    /// When the next job is due, if none may go before that.
+    pub fn next_due(&self) -> Option<Instant> {
+        if !self.ready.is_empty() {
+            return None;
+        }
+        self.timed.peek().map(|Reverse((due, _, _))| *due)
+    }
+
+    /// From now on nothing waits for its due time; order stays.
+    pub fn hurry(&mut self) {
+        self.hurry = true;
+        while let Some(Reverse((_, _, conn))) = self.timed.pop() {
+            self.ready.push_back(conn);
+        }
+    }
+
+    /// Gives up every job that waits, and says how many there were.
+    pub fn clear(&mut self) -> usize {
+        self.lanes.clear();
+        self.ready.clear();
+        self.timed.clear();
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Whether nothing waits. Jobs may still be out.
+    pub fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// Puts a connection whose next job is due then where it belongs.
+    fn line_up(&mut self, conn: u64, due: Option<Instant>) {
+        match due {
+            Some(due) if !self.hurry => {
+                self.arrivals += 1;
+                self.timed.push(Reverse((due, self.arrivals, conn)));
+            }
+            _ => self.ready.push_back(conn),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(origin: Instant, ms: u64) -> Option<Instant> {
+        Some(origin + Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn a_connection_has_one_job_out_at_a_time_and_others_pass_it() {
+        let now = Instant::now();
+        let mut lanes = Lanes::new();
+        lanes.push(1, None, "1a");
+        lanes.push(1, None, "1b");
+        lanes.push(2, None, "2a");
+        assert_eq!(lanes.take(now), Some((1, "1a")));
+        assert_eq!(lanes.take(now), Some((2, "2a")));
+        assert_eq!(lanes.take(now), None);
+        lanes.done(1);
+        assert_eq!(lanes.take(now), Some((1, "1b")));
+    }
+
+    #[test]
+    fn a_lane_exists_only_while_it_has_work() {
+        let mut lanes = Lanes::new();
+        for conn in 0..1000 {
+            lanes.push(conn, None, conn);
+            assert!(lanes.take(Instant::now()).is_some());
+            lanes.done(conn);
+        }
+        assert_eq!((lanes.lanes.len(), lanes.is_empty()), (0, true));
+    }
+
+    #[test]
+    fn nothing_goes_before_it_is_due_and_a_late_one_holds_its_lane_only() {
+        let zero = Instant::now();
+        let mut lanes = Lanes::new();
+        lanes.push(1, at(zero, 20), "1a");
+        lanes.push(1, at(zero, 0), "1b");
+        lanes.push(2, at(zero, 10), "2a");
+        assert_eq!((lanes.take(zero), lanes.next_due()), (None, at(zero, 10)));
+        let later = zero + Duration::from_millis(15);
+        assert_eq!(lanes.take(later), Some((2, "2a")));
+        assert_eq!((lanes.take(later), lanes.next_due()), (None, at(zero, 20)));
+        let latest = zero + Duration::from_millis(25);
+        assert_eq!(lanes.take(latest), Some((1, "1a")));
+        assert_eq!(lanes.take(latest), None, "1b waits for the answer to 1a");
+        lanes.done(1);
+        assert_eq!(lanes.take(latest), Some((1, "1b")));
+    }
+
+    #[test]
+    fn jobs_due_together_go_in_the_order_they_came() {
+        let zero = Instant::now();
+        let mut lanes = Lanes::new();
+        for conn in [5, 3, 9, 1] {
+            lanes.push(conn, at(zero, 1), ());
+        }
+        let later = zero + Duration::from_millis(1);
+        let order: Vec<u64> = std::iter::from_fn(|| lanes.take(later)).map(|(c, ())| c).collect();
+        assert_eq!(order, [5, 3, 9, 1]);
+    }
+
+    #[test]
+    fn in_a_hurry_due_times_are_passed_over_but_order_stays() {
+        let zero = Instant::now();
+        let mut lanes = Lanes::new();
+        lanes.push(1, at(zero, 900), "1a");
+        lanes.push(1, at(zero, 950), "1b");
+        lanes.push(2, at(zero, 500), "2a");
+        lanes.hurry();
+        assert_eq!(lanes.take(zero), Some((2, "2a")));
+        assert_eq!(lanes.take(zero), Some((1, "1a")));
+        lanes.done(1);
+        assert_eq!(lanes.take(zero), Some((1, "1b")));
+        lanes.push(3, at(zero, 900), "3a");
+        assert_eq!(lanes.take(zero), Some((3, "3a")));
+    }
+
+    #[test]
+    fn clearing_counts_what_waited_and_drops_it() {
+        let guard = std::sync::Arc::new(());
+        let mut lanes = Lanes::new();
+        for conn in 0..3 {
+            lanes.push(conn, None, guard.clone());
+            lanes.push(conn, None, guard.clone());
+        }
+        let (conn, out) = lanes.take(Instant::now()).expect("one may go");
+        assert_eq!(lanes.clear(), 5);
+        assert_eq!(std::sync::Arc::strong_count(&guard), 2, "ours, and the one that is out");
+        drop(out);
+        lanes.done(conn);
+        assert!(lanes.is_empty() && lanes.take(Instant::now()).is_none());
+    }
+}

@@ -1,0 +1,27 @@
+//! What the dispatcher asks of a transport: one request out, its whole answer in.
+//!
+//! A transport owns its connections to v2 and knows nothing of order, due times, limits or counts.
+//! It may use `message.conn` to give each captured connection one of its own.
+
+use std::future::Future;
+
+use crate::model::Message;
+use crate::model::ledger::Failure;
+
+/// A whole answer of v2, read to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Answer {
+    /// Status code.
+    pub status: u16,
+}
+
+/// Sends requests to one target.
+pub(super) trait Transport: Send + Sync + 'static {
+    /// Sends `message` as the `n`th copy of this run and reads the answer to its end, within the
+    /// transport's own timeouts. Sends at most once. Dropping the future ends the exchange.
+    fn exchange(
+        &self,
+        message: Message,
+        n: u64,
+    ) -> impl Future<Output = Result<Answer, Failure>> + Send;
+}

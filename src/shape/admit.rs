@@ -1,0 +1,45 @@
+//! Whether a captured request is handed on, and if not, in which bucket it ends.
+//!
+//! The order of the questions is part of the ledger's meaning: a request ends in the first bucket
+//! that fits it, in the order marker, not whole, not a request that can be repeated, ambiguous,
+//! method.
+
+use super::Methods;
+use crate::model::ledger::Refused;
+use crate::model::{Completion, Message};
+
+/// What may be handed on.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// Name of the field that marks a copy of ours.
+    pub marker: &'static str,
+    /// Methods that may go on.
+    pub methods: Methods,
+    /// Whether what is handed on will be sent, not only written down or listed: then requests that
+    /// cannot be sent again, or that two servers may read differently, are held back.
+    pub is_replay: bool,
+}
+
+impl Admission {
+    /// The bucket in which this request ends; `None` when it goes on.
+    pub fn refuse(&self, request: &Message) -> Option<Refused> {
+        if request.header(self.marker).is_some() {
+            return Some(Refused::Marker);
+        }
+        match request.completion {
+            Completion::Complete => {}
+            Completion::Incomplete => return Some(Refused::Incomplete),
+            Completion::TooLarge => return Some(Refused::BodyTooLarge),
+        }
+        if !self.is_replay {
+            return None;
+        }
+        if request.method() == b"CONNECT" || request.header("upgrade").is_some() {
+            return Some(Refused::NotReplayable);
+        }
+        if request.anomalies.is_ambiguous() {
+            return Some(Refused::Ambiguous);
+        }
+        (!self.methods.allow(request.method())).then_some(Refused::MethodHeldBack)
+    }
+}

@@ -1,0 +1,190 @@
+//! `replay` and `inspect` of capture files: the same exact set every time, and they end by themselves.
+//!
+//! Files come from tcpdump beside live traffic, on an interface and on `any` (Linux cooked v2), and
+//! from `fixtures/`. Truth is what client and server know.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::PATIENCE;
+use crate::support::fixtures;
+use crate::support::netns::Place;
+use crate::support::request::{Request, difference, exact};
+use crate::support::shadowtap::Run;
+use crate::support::stage::{LOCALHOST, assert_all_answered, patience_for};
+use crate::support::v2::V2;
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+/// How the client that sends puts a request: without the authority of an absolute target; `None` where
+/// it says that it cannot send it at all (`*`, `#`).
+fn as_sent(request: &Request) -> Option<Request> {
+    let target = request
+        .target
+        .strip_prefix("http://")
+        .map_or(request.target.as_str(), |rest| rest.find('/').map_or("/", |slash| &rest[slash..]));
+    let is_sendable = target != "*" && !target.contains('#');
+    is_sendable.then(|| Request { target: target.to_owned(), ..request.clone() })
+}
+
+#[test]
+fn every_fixture_is_replayed_exactly() {
+    let mut files: Vec<_> =
+        fixtures::names().into_iter().map(|name| (format!("{name}.pcap"), name)).collect();
+    files.push(("keepalive.pcapng".into(), "keepalive".into()));
+    for (file, name) in files {
+        let v2 = V2::start(&Place::Host, LOCALHOST);
+        let path = fixtures::path(&file);
+        let run = Run::new(["replay", text(&path), "--to", &v2.url(), "--json"]);
+        let run = run.args(["--methods", "all", "--speed", "max"]);
+        let ledger = run.finish(PATIENCE).expect_code(0).ledger();
+        ledger.assert_balanced();
+        let whole = fixtures::requests(&name);
+        let sendable: Vec<_> = whole.iter().filter_map(as_sent).collect();
+        if let Some(difference) = difference(&sendable, &v2.requests()) {
+            panic!("{file}: {difference}\n{:#}", ledger.0);
+        }
+        let unsendable = ledger.count("/targets/0/failed/unsendable");
+        assert_eq!(ledger.count("/requests/queued"), whole.len() as u64, "{file}");
+        assert_eq!(unsendable, (whole.len() - sendable.len()) as u64, "{file}");
+    }
+}
+
+#[test]
+fn every_fixture_is_listed_as_server_and_client_knew_it() {
+    for name in fixtures::names() {
+        let file = fixtures::path(&format!("{name}.pcap"));
+        let run = Run::new(["inspect", text(&file), "--json"]);
+        let listed = run.finish(PATIENCE).expect_code(0);
+        assert_eq!(listed.stderr, "", "{name}");
+        fixtures::assert_yields(&fixtures::expected(&name), &fixtures::json_lines(&listed.stdout));
+    }
+}
+
+#[test]
+fn responses_are_paired_with_their_requests() {
+    for name in fixtures::names() {
+        let file = fixtures::path(&format!("{name}.pcap"));
+        let run = Run::new(["inspect", text(&file), "--json", "--responses"]);
+        let listed = fixtures::json_lines(&run.finish(PATIENCE).expect_code(0).stdout);
+        for want in fixtures::expected(&name).iter().filter(|want| want["status"].is_u64()) {
+            let request = listed.iter().find(|have| {
+                have["kind"] == "request"
+                    && have["client"] == want["client"]
+                    && have["target"] == want["target"]
+                    && have["method"] == want["method"]
+                    && (want.get("index").is_none() || have["index"] == want["index"])
+            });
+            let request = request.unwrap_or_else(|| panic!("{name}: no request {want}"));
+            let response = listed.iter().find(|have| {
+                have["kind"] == "response"
+                    && have["conn"] == request["conn"]
+                    && have["request_index"] == request["index"]
+                    && have["status"].as_u64().is_some_and(|status| status >= 200)
+            });
+            let response = response.unwrap_or_else(|| panic!("{name}: no response to {want}"));
+            assert_eq!(response["status"], want["status"], "{name}: {want}");
+        }
+    }
+}
+
+#[test]
+fn a_limit_is_exact() {
+    let v2 = V2::start(&Place::Host, LOCALHOST);
+    let file = fixtures::path("keepalive.pcap");
+    let run = Run::new(["replay", text(&file), "--to", &v2.url(), "--limit", "3", "--json"]);
+    let ledger = run.args(["--speed", "max"]).finish(PATIENCE).expect_code(0).ledger();
+    exact(&fixtures::requests("keepalive")[..3], &v2.requests());
+    assert_all_answered(&ledger, 3);
+}
+
+/// Needs root: captures live.
+mod privileged {
+    use super::*;
+    use crate::support::alone;
+    use crate::support::load::Load;
+    use crate::support::stage::{Stage, assert_logged, setting};
+    use crate::support::tcpdump::{Capture, Tcpdump};
+
+    /// Link types as they stand in a file.
+    const ETHERNET: u32 = 1;
+    const COOKED_V2: u32 = 276;
+
+    /// Traffic at v1 while tcpdump writes; the capture, and what was asked.
+    #[track_caller]
+    fn record(stage: &Stage, interface: &str) -> (Capture, Vec<Request>) {
+        let filter = format!("tcp port {}", stage.v1.port());
+        let reachable = if interface == "any" { LOCALHOST } else { stage.neighbour };
+        let tcpdump = Tcpdump::start(&stage.here, interface, &filter, reachable);
+        let count = setting("SHADOWTAP_REQUESTS", 1_000);
+        let sent = Load { count, ..stage.load() }.run().expect_no_errors();
+        assert_logged(&sent, &stage.v1.log_of(count, PATIENCE));
+        (tcpdump.stop(), sent.requests)
+    }
+
+    /// Replays it five times, each at a v2 of its own.
+    #[track_caller]
+    fn five_of_five(stage: &mut Stage, interface: &str, link_type: u32) {
+        let (capture, sent) = record(stage, interface);
+        let header = std::fs::read(&capture.file).expect("the capture");
+        assert_eq!(header[20..24], link_type.to_le_bytes(), "not the link type meant");
+        for _ in 0..5 {
+            stage.v2 = V2::start(&stage.here, LOCALHOST);
+            let finished = stage.replay(text(&capture.file)).finish(patience_for(sent.len()));
+            let ledger = finished.expect_code(0).ledger();
+            exact(&sent, &stage.v2.requests());
+            assert_all_answered(&ledger, sent.len());
+        }
+    }
+
+    #[test]
+    fn show_a_capture_of_loopback_gives_the_exact_set_five_times_of_five() {
+        let _alone = alone();
+        five_of_five(&mut Stage::loopback(), "lo", ETHERNET);
+    }
+
+    #[test]
+    fn show_a_capture_of_veth_gives_the_exact_set_five_times_of_five() {
+        let _alone = alone();
+        five_of_five(&mut Stage::veth(), "eth0", ETHERNET);
+    }
+
+    #[test]
+    fn show_a_capture_of_any_gives_the_exact_set_five_times_of_five() {
+        let _alone = alone();
+        five_of_five(&mut Stage::veth(), "any", COOKED_V2);
+        five_of_five(&mut Stage::loopback(), "any", COOKED_V2);
+    }
+
+    #[test]
+    fn standard_input_gives_the_exact_set_too() {
+        let _alone = alone();
+        let stage = Stage::loopback();
+        let (capture, sent) = record(&stage, "lo");
+        let run = stage.replay("-").stdin(&capture.file);
+        let ledger = run.finish(patience_for(sent.len())).expect_code(0).ledger();
+        exact(&sent, &stage.v2.requests());
+        assert_all_answered(&ledger, sent.len());
+    }
+
+    #[test]
+    fn at_captured_pace_it_takes_as_long_as_the_capture() {
+        let stage = Stage::loopback();
+        let filter = format!("tcp port {}", stage.v1.port());
+        let tcpdump = Tcpdump::start(&stage.here, "lo", &filter, LOCALHOST);
+        let sent = Load { count: 200, rate: 200, ..stage.load() }.run().expect_no_errors();
+        let capture = tcpdump.stop();
+        let to = stage.v2.url();
+        for (speed, at_least, at_most) in [("1x", 990, 6_000), ("4x", 245, 4_000)] {
+            let run = Run::new(["replay", text(&capture.file), "--to", &to, "--speed", speed]);
+            let run = run.args(["--methods", "all", "--json"]).place(&stage.here);
+            let finished = run.finish(PATIENCE).expect_code(0);
+            let took = finished.took;
+            let range = Duration::from_millis(at_least)..Duration::from_millis(at_most);
+            assert!(range.contains(&took), "{speed}: {took:?}");
+            assert_all_answered(&finished.ledger(), sent.requests.len());
+        }
+    }
+}
