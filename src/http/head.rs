@@ -206,7 +206,9 @@ mod tests {
             parse(&bytes, Role::Client)
         };
         assert_eq!(with(MAX_FIELDS).unwrap().fields.len(), MAX_FIELDS);
-        assert!(with(MAX_FIELDS + 1).is_none());
+        let more = with(MAX_FIELDS + 1).unwrap();
+        assert_eq!(more.fields.len(), MAX_FIELDS);
+        assert!(more.anomalies.contains(Anomaly::HeadTooLarge));
     }
 
     #[test]

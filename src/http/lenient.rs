@@ -20,12 +20,24 @@ pub(super) fn parse(bytes: &[u8], role: Role) -> Option<Head> {
         if line.start == line.end {
             break;
         }
-        if fields.len() >= MAX_FIELDS {
-            return None;
-        }
         field_line(bytes, line, &mut fields, &mut anomalies);
+        if fields.len() > MAX_FIELDS {
+            anomalies.insert(Anomaly::HeadTooLarge);
+            drop_surplus(bytes, &mut fields);
+        }
     }
     Some(Head { start, version, fields, anomalies })
+}
+
+/// Gives up the last of too many fields, unless it may say how the body is framed: those are kept a
+/// few more times.
+fn drop_surplus(bytes: &[u8], fields: &mut Vec<Field>) {
+    const FRAMING: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"upgrade"];
+    let name = fields.last().and_then(|field| bytes.get(field.name.range())).unwrap_or_default();
+    let is_framing = FRAMING.iter().any(|framing| name.eq_ignore_ascii_case(framing));
+    if !is_framing || fields.len() > MAX_FIELDS + 64 {
+        fields.pop();
+    }
 }
 
 /// The lines of a head as spans without their line ends.
