@@ -109,11 +109,6 @@ fn with_loss_nothing_wrong_is_called_complete_and_what_is_sure_is_found() {
         capture.finish();
         let missing = seen.bytes.iter().flatten().filter(|seen| !**seen).count() as u64;
         assert_eq!(capture.reassembler.counts().unseen, missing, "seed {seed}");
-        if std::env::var_os("DEBUG_SEED").is_some() {
-            eprintln!("pipelined {} sends {:?}", talk.is_pipelined, talk.sends);
-            for said in &talk.messages { let side = usize::from(!said.is_request); eprintln!("side {side} ex {} {}..{} head {} missing {:?} {:?}", said.exchange, said.start, said.end(), said.head_len, (said.start..said.end()).filter(|&at| !seen.bytes[side][at]).fold((usize::MAX, 0), |(a, b), at| (a.min(at), b.max(at+1))), String::from_utf8_lossy(&said.raw[..said.head_len.min(60)])); }
-            for m in &capture.messages { eprintln!("{} {:?} {:?} {:?} {:.60}", m.index, id(m), m.start, m.anomalies.iter().collect::<Vec<_>>(), show(m)); }
-        }
         nothing_is_wrong(seed, &talk, &capture);
         if !talk.is_pipelined {
             found += what_is_sure_is_found(seed, &talk, &seen, &capture);
