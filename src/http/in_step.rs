@@ -129,8 +129,12 @@ impl Connection {
         piece: &mut Piece<'_>,
         cx: &mut Context<'_>,
     ) {
-        if let Some(why) = self.is_given_up_for(side, &open, piece) {
-            return self.finish(side, *open, Some(why), cx);
+        if self.is_bodiless(&open, piece) {
+            self.finish(side, *open, Some(Anomaly::Gap), cx);
+            return self.lose_step(side);
+        }
+        if self.is_given_up_for(side, &open, piece) {
+            return self.finish(side, *open, Some(Anomaly::AnsweredEarly), cx);
         }
         let bytes = piece.bytes;
         piece.bytes = &[];
@@ -151,26 +155,27 @@ impl Connection {
         }
     }
 
-    /// Whether a message of which no body byte has come yet has none after all, and the next message
-    /// begins here: a client that asked `Expect: 100-continue`, got its final answer instead and now
-    /// sends its next request (RFC 9110 10.1.1); or a response whose request was missed and may have
-    /// been a HEAD.
-    fn is_given_up_for(&self, side: Side, open: &Open, piece: &Piece<'_>) -> Option<Anomaly> {
-        if !piece.segment_start || !open.is_bodiless_yet() {
-            return None;
+    /// Whether a response whose request was missed, so that it may have been a HEAD, has no body: what
+    /// comes in its place looks like the next response.
+    fn is_bodiless(&self, open: &Open, piece: &Piece<'_>) -> bool {
+        open.is_doubtful
+            && open.is_bodiless_yet()
+            && piece.segment_start
+            && sniff::begins(piece.bytes, Some(Role::Server)).is_some()
+    }
+
+    /// Whether a client that asked `Expect: 100-continue`, got its final answer instead, and never
+    /// sent the body, now begins its next request (RFC 9110 10.1.1).
+    fn is_given_up_for(&self, side: Side, open: &Open, piece: &Piece<'_>) -> bool {
+        let may_be = open.expects_continue && open.is_bodiless_yet() && piece.segment_start;
+        if !may_be {
+            return false;
         }
-        let is_sure = |role| {
-            let end = head::find_end(piece.bytes, &mut 0);
-            let head = end.and_then(|end| piece.bytes.get(..end));
-            head.is_some_and(|head| head::strict(head, role).is_some())
-        };
-        if open.is_doubtful && is_sure(Role::Server) {
-            return Some(Anomaly::Gap);
-        }
-        let is_answered = open.expects_continue
-            && self.pairing.is_answered(open.origin.index)
-            && self.state(side.peer()).is_between();
-        (is_answered && is_sure(Role::Client)).then_some(Anomaly::AnsweredEarly)
+        let end = head::find_end(piece.bytes, &mut 0);
+        let head = end.and_then(|end| piece.bytes.get(..end));
+        self.pairing.is_answered(open.origin.index)
+            && self.state(side.peer()).is_between()
+            && head.is_some_and(|head| head::strict(head, Role::Client).is_some())
     }
 
     /// Bytes in step that begin no message. At the very start the connection speaks something else;

@@ -190,6 +190,7 @@ impl Open {
         self.origin.anomalies.insert(Anomaly::Gap);
         self.is_missing_bytes = true;
         match &mut self.body {
+            _ if self.is_doubtful => false,
             Body::Known { left } if len <= *left => {
                 *left = left.saturating_sub(len);
                 true

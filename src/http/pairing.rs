@@ -51,12 +51,23 @@ pub(super) struct Pairing {
     missed: Missed,
     /// Whether the client ever sent a request before the last one was answered.
     is_pipelining: bool,
+    /// Whether a final response came since requests were missed.
+    is_answered_since: bool,
+    /// Whether a request was seen to which a response has no body whatever its fields say.
+    has_bodiless: bool,
 }
 
 impl Pairing {
     pub fn new(from_start: bool) -> Self {
         let missed = if from_start { Missed::Nothing } else { Missed::Beginning };
-        Self { first: None, more: None, missed, is_pipelining: false }
+        Self {
+            first: None,
+            more: None,
+            missed,
+            is_pipelining: false,
+            is_answered_since: false,
+            has_bodiless: false,
+        }
     }
 
     /// Memory held beyond the struct itself, in bytes.
@@ -69,22 +80,41 @@ impl Pairing {
     pub fn miss(&mut self, is_client: bool) {
         let missed = if is_client { Missed::Requests } else { Missed::Responses };
         self.missed = self.missed.max(missed);
+        // What the server sent in its hole may well have been the answer.
+        self.is_answered_since = !is_client;
     }
 
-    /// A request. It ends the uncertainty if no response is under way then, unless the client is one
-    /// that does not wait for responses.
+    /// A request. It ends the uncertainty if what was missed must be answered by now: no response is
+    /// under way, one came since, and the client is not one that does not wait for them.
     pub fn request(&mut self, index: u32, method: &[u8], is_server_idle: bool) {
         if self.missed == Missed::Nothing {
             self.is_pipelining |= self.first.is_some();
-        } else if is_server_idle && !self.is_pipelining {
+        } else {
+            let is_over = self.missed != Missed::Requests || self.is_answered_since;
+            if !is_server_idle || self.is_pipelining || !is_over {
+                return self.add_unpaired(index, method);
+            }
             self.clear();
             self.missed = Missed::Nothing;
         }
+        self.add(index, method);
+    }
+
+    /// While requests are missing, others are not noted: none can be told from the other.
+    fn add_unpaired(&mut self, index: u32, method: &[u8]) {
+        match self.missed {
+            Missed::Requests => self.clear(),
+            _ => self.add(index, method),
+        }
+    }
+
+    fn add(&mut self, index: u32, method: &[u8]) {
         let answers = match method {
             b"HEAD" => Answers::Head,
             b"CONNECT" => Answers::Connect,
             _ => Answers::Other,
         };
+        self.has_bodiless |= answers != Answers::Other;
         let pending = Pending { index, answers };
         if self.first.is_none() {
             self.first = Some(pending);
@@ -102,17 +132,15 @@ impl Pairing {
     /// A response: the oldest request that waits (RFC 9112 9.3.2); a 1xx leaves it waiting.
     pub fn response(&mut self, status: u16) -> Answered {
         let unknown = |is_certain| Answered { request: None, answers: Answers::Other, is_certain };
+        let is_interim = (100..200).contains(&status) && status != 101;
+        self.is_answered_since |= !is_interim;
         match self.missed {
             Missed::Requests => return unknown(false),
             // Only a single one can be meant.
-            Missed::Responses if self.more.is_some() => {
-                return unknown(self.iter().all(|p| p.answers == Answers::Other));
-            }
-            Missed::Beginning if self.first.is_none() => return unknown(true),
+            Missed::Responses if self.more.is_some() => return unknown(!self.has_bodiless),
             _ => {}
         }
         let Some(found) = self.first else { return unknown(true) };
-        let is_interim = (100..200).contains(&status) && status != 101;
         if !is_interim {
             self.pop();
         }

@@ -125,7 +125,7 @@ fn is_sure(partial: &Partial, end: usize, role: Role) -> bool {
         Some(StartLine::Request { method, .. }) => {
             let method = bytes.get(method.range()).unwrap_or_default();
             methods::is_registered(method)
-                || (partial.is_line_in_one_segment() && !methods::may_be_rest(method))
+                || (partial.is_line_in_one_segment() && methods::is_plausible(method))
         }
     }
 }

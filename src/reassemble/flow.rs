@@ -381,10 +381,16 @@ impl<F> Flow<F> {
         }
     }
 
+    /// Gives up a hole of this length in front of a side: first the part that the other side's next
+    /// bytes come after, so that they keep their place.
     fn skip<H>(&mut self, side: Side, len: u64, cx: &mut Context<'_, H>)
     where
         H: StreamHandler<Flow = F>,
     {
+        let next = self.half(side).next();
+        let after = self.half(side.peer()).front().and_then(|held| held.after);
+        let before = after.and_then(|after| u64::try_from(after.distance(next)).ok());
+        let len = before.filter(|before| *before > 0).map_or(len, |before| len.min(before));
         self.half_mut(side).pass(len);
         cx.counts.unseen = cx.counts.unseen.saturating_add(len);
         cx.counts.gaps = cx.counts.gaps.saturating_add(1);
