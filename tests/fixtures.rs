@@ -73,11 +73,10 @@ mod privileged {
         let machine = &pod.pod;
         pod.add_span();
         let v2 = V2::start(&pod.v2.place, pod.v2.ip.into());
-        let args = ["mirror", "-p", "8080,8081", "-i", "span0", "--server", "any", "--methods", "all"];
-        let mirror = Run::new(args)
-            .args(["--to", &v2.url(), "--json"])
-            .place(&machine.place)
-            .start();
+        let args =
+            ["mirror", "-p", "8080,8081", "-i", "span0", "--server", "any", "--methods", "all"];
+        let mirror =
+            Run::new(args).args(["--to", &v2.url(), "--json"]).place(&machine.place).start();
         mirror.wait_stderr("mirroring", PATIENCE);
         let expected = fixtures::requests(name);
         assert!(!expected.is_empty(), "{name} expects nothing");
