@@ -8,6 +8,7 @@ mod exchange;
 mod packet;
 
 pub use exchange::{Heard, Kind, exchanges, request, uploads};
+use packet::ACK;
 pub use packet::{Capture, Packet};
 
 /// A small generator (splitmix64): not random enough for secrets, repeatable.
@@ -35,10 +36,15 @@ impl Rng {
     }
 }
 
-/// Packets out of order by up to `distance` places.
+/// Packets out of order by up to `distance` places, but for those around a beginning or an end: data
+/// before its SYN is a connection seen from the middle, which is another thing.
 pub fn reorder(mut packets: Vec<Packet>, distance: usize, seed: u64) -> Vec<Packet> {
     let mut rng = Rng(seed);
-    packets.chunks_mut(distance).for_each(|few| rng.shuffle(few));
+    for few in packets.chunks_mut(distance) {
+        if few.iter().all(|packet| packet.bits == ACK) {
+            rng.shuffle(few);
+        }
+    }
     packets
 }
 
