@@ -244,6 +244,11 @@ impl Half {
         if is_lost { u64::from(self.astray.0.wrapping_sub(self.next.0)) } else { 0 }
     }
 
+    /// The first waiting segment, next in line or not.
+    pub fn first_waiting(&self) -> Option<&Held> {
+        self.waiting.as_ref()?.first()
+    }
+
     /// What the first waiting segment must wait for, if it is next in line: `None` when there is a
     /// hole before it or nothing waits.
     pub fn front(&self) -> Option<&Held> {
@@ -251,9 +256,9 @@ impl Half {
     }
 
     /// Takes the first waiting segment if it is next in line; see [`Waiting::take_first`].
-    pub fn take_front(&mut self) -> Option<(Held, usize, usize)> {
+    pub fn take_front(&mut self, limit: usize) -> Option<(Held, usize, usize)> {
         let waiting = self.waiting.as_mut()?;
-        let taken = waiting.take_first();
+        let taken = waiting.take_first(limit);
         if waiting.is_empty() {
             self.waiting = None;
         }
