@@ -290,7 +290,10 @@ impl<F> Flow<F> {
             moved = true;
         }
         if self.half(side).is_fin_due() {
-            self.half_mut(side).done = true;
+            // What waits beyond the FIN was never sent by this connection.
+            let beyond = self.half_mut(side).finish();
+            cx.counts.buffered = cx.counts.buffered.saturating_sub(beyond);
+            cx.counts.refused = cx.counts.refused.saturating_add(beyond);
             moved = true;
             if let Some(flow) = &mut self.handler {
                 cx.handler.finished(&self.info, flow, side, self.last);

@@ -162,6 +162,12 @@ impl Half {
         self.known && !self.done && self.has_fin && self.fin.distance(self.next) <= 0
     }
 
+    /// The FIN is delivered: nothing comes any more. Gives the bytes that waited beyond it.
+    pub fn finish(&mut self) -> u64 {
+        self.done = true;
+        self.waiting.take().map_or(0, |waiting| waiting.bytes())
+    }
+
     /// Whether bytes at `seq` are the next to deliver, with nothing waiting before or behind.
     pub fn is_next(&self, seq: SeqNum) -> bool {
         self.known && seq == self.next && self.waiting.is_none() && !self.has_fin

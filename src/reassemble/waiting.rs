@@ -68,6 +68,11 @@ impl Waiting {
         self.bytes.saturating_add(self.pieces.len().saturating_mul(HELD_OVERHEAD))
     }
 
+    /// Bytes that wait.
+    pub fn bytes(&self) -> u64 {
+        self.bytes as u64
+    }
+
     pub fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }
