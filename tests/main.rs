@@ -4,6 +4,7 @@
 //! name where there is no root, so that they are never counted as passed.
 
 mod demo;
+mod fidelity;
 mod fixtures;
 mod house;
 mod live_capture;

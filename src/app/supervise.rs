@@ -170,6 +170,10 @@ impl Run {
     /// Prints the ledger on stdout, as a table or as JSON.
     pub fn print_ledger(&self, json: bool) -> anyhow::Result<()> {
         terminal::put(&self.ledger(json)?);
+        // The table says this itself; a program's reader would look for it in vain.
+        if let Some(hint) = ledger_table::held_back(&self.shared.snapshot()).filter(|_| json) {
+            terminal::say(&hint);
+        }
         Ok(())
     }
 

@@ -17,6 +17,7 @@ mod chunked;
 mod connection;
 mod exchange;
 mod framing;
+mod fuzz;
 mod head;
 mod in_step;
 mod lenient;
@@ -29,6 +30,8 @@ mod side;
 mod sniff;
 mod whole;
 
+#[doc(hidden)]
+pub use fuzz::{fuzz_request_stream, fuzz_response_stream};
 pub use head::{Head, Role, parse as parse_head};
 pub use reader::{Config, HttpReader};
 pub use whole::{Provenance, parse_whole};

@@ -192,21 +192,24 @@ impl Partial {
     /// Whether the end of the head is there. Every byte is looked at a bounded number of times,
     /// however small the pieces are.
     pub fn progress(&mut self, max_head: usize) -> Progress {
-        if let Some(end) = head::find_end(&self.bytes, &mut self.scanned) {
-            return if end > max_head {
-                Progress::TooLarge(Some(end))
-            } else {
-                Progress::Whole(end)
-            };
+        let end = head::find_end(&self.bytes, &mut self.scanned);
+        if let Some(end) = end
+            && end <= max_head
+        {
+            return Progress::Whole(end);
         }
-        if self.bytes.len() > max_head {
-            return Progress::TooLarge(None);
-        }
-        if !self.is_line_checked && (self.has_newline || self.bytes.len() <= SHORT_LINE) {
+        let is_telling = self.has_newline || self.bytes.len() <= SHORT_LINE;
+        if self.role.is_some() && !self.is_line_checked && is_telling {
             self.is_line_checked = self.has_newline;
             self.role = sniff::begins(&self.bytes, self.role);
         }
-        if self.role.is_some() { Progress::More } else { Progress::NotHttp }
+        if self.role.is_none() {
+            Progress::NotHttp
+        } else if end.is_some() || self.bytes.len() > max_head {
+            Progress::TooLarge(end)
+        } else {
+            Progress::More
+        }
     }
 
     /// Gives up the first candidate for the next segment's start: how many bytes were dropped, and

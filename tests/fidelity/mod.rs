@@ -15,9 +15,7 @@ use std::time::Duration;
 
 use shadowtap::http::{Config, HttpReader};
 use shadowtap::model::ledger::Snapshot;
-use shadowtap::model::{
-    Endpoint, Flags, Message, Segment, SeqNum, Servers, Timestamp, Watch,
-};
+use shadowtap::model::{Endpoint, Flags, Message, Segment, SeqNum, Servers, Timestamp, Watch};
 use shadowtap::reassemble::{Limits, Reassembler};
 
 /// A segment that owns its payload.
@@ -50,8 +48,7 @@ pub struct Capture {
 impl Capture {
     /// Both directions, server port 80.
     pub fn new() -> Self {
-        let config =
-            Config { read_responses: true, emit_responses: true, ..Config::default() };
+        let config = Config { read_responses: true, emit_responses: true, ..Config::default() };
         Self::with(config, Limits::default())
     }
 

@@ -136,8 +136,16 @@ impl Conversation {
         let shift = |(from, to): &(usize, usize)| (start + head_len + from, start + head_len + to);
         let data = framed.data.iter().map(shift).collect();
         let (is_request, body) = (side == 0, framed.body);
-        self.messages
-            .push(Said { is_request, raw, body, exchange, start, head_len, data, until_close });
+        self.messages.push(Said {
+            is_request,
+            raw,
+            body,
+            exchange,
+            start,
+            head_len,
+            data,
+            until_close,
+        });
     }
 
     fn request(&mut self, random: &mut Random, exchange: u32) -> &'static str {
