@@ -27,8 +27,10 @@ lint: ## format, clippy, rustdoc, shell scripts, manifests
 	@scripts/lint.sh
 
 fixtures: ## make the pcap fixtures anew from real servers and clients (root)
-	@scripts/setup.sh fixtures
+	@scripts/setup.sh build fixtures
 	fixtures/make.sh
+	cargo build --locked
+	fixtures/make-demo.sh
 
 image: ## build the container image (IMAGE=shadowtap:dev)
 	@scripts/setup.sh image

@@ -14,7 +14,7 @@ use super::span::Span;
 /// EtherTypes of tags: 802.1Q, 802.1ad (QinQ), and what vendors used before 802.1ad.
 const VLAN_TYPES: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
 /// EtherTypes of IPv4 and IPv6.
-const IP_TYPES: [u16; 2] = [0x0800, 0x86dd];
+pub(super) const IP_TYPES: [u16; 2] = [0x0800, 0x86dd];
 
 /// An Ethernet II header, or an 802.3 one, whose length field is at most 1500.
 #[inline]

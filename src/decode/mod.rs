@@ -21,6 +21,7 @@ mod ip;
 mod layer;
 mod link;
 mod mpls;
+mod plain;
 mod ppp;
 mod protocol;
 mod span;
@@ -61,6 +62,14 @@ impl Decoder {
     /// The TCP segment in a frame, or in the datagram that this frame completes.
     #[inline]
     pub fn decode<'a>(&'a mut self, frame: &Frame<'a>) -> Result<Segment<'a>, Ignored> {
+        if let Some(segment) = plain::segment(frame) {
+            return Ok(segment);
+        }
+        self.walk(frame)
+    }
+
+    /// The way through any frame, layer by layer.
+    fn walk<'a>(&'a mut self, frame: &Frame<'a>) -> Result<Segment<'a>, Ignored> {
         let context = Context::new(frame.time);
         match walk(Layer::Link(frame.link), Span::of_frame(frame), context)? {
             Found::Segment(segment) => Ok(segment),

@@ -40,6 +40,19 @@ fn drop_surplus(bytes: &[u8], fields: &mut Vec<Field>) {
     }
 }
 
+/// Whether every line after the first is a field with a token for a name, or folded: no line has to be
+/// passed over, and only values, target or reason can be odd.
+pub(super) fn has_sound_fields(bytes: &[u8]) -> bool {
+    let lines = Lines { bytes, at: 0 }.skip(1);
+    let mut fields =
+        lines.map_while(|line| bytes.get(line.range()).filter(|text| !text.is_empty()));
+    fields.all(|text| match memchr::memchr(b':', text) {
+        _ if matches!(text.first(), Some(b' ' | b'\t')) => true,
+        Some(colon) => text.get(..colon).is_some_and(|n| !n.is_empty() && n.iter().all(is_tchar)),
+        None => false,
+    })
+}
+
 /// The lines of a head as spans without their line ends.
 struct Lines<'b> {
     bytes: &'b [u8],

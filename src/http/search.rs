@@ -1,7 +1,7 @@
 //! Out of step: after a hole that took the framing with it, or from the middle of a connection.
 //!
-//! In: the pieces of one side. Out: back in step at the next sure message start: a whole, strictly
-//! valid head of version 1.0 or 1.1 at the first byte of a segment, outside any body of known length,
+//! In: the pieces of one side. Out: back in step at the next sure message start: a whole, sure head
+//! (`head::sure`) of version 1.0 or 1.1 at the first byte of a segment, outside any body of known length,
 //! and, for a request, with a method that is not the rest of another (`methods`) and not within a
 //! response of the server. Nothing weaker: none is invented.
 //! Everything before it is counted as skipped.
@@ -115,11 +115,11 @@ impl Connection {
     }
 }
 
-/// Whether the first `end` bytes are a whole, strictly valid head, and not one that a hole or the end
-/// of a body right before it has made.
+/// Whether the first `end` bytes are a whole, sure head, and not one that a hole or the end of a body
+/// right before it has made.
 fn is_sure(partial: &Partial, end: usize, role: Role) -> bool {
     let Some(bytes) = partial.bytes.get(..end) else { return false };
-    match head::strict(bytes, role).map(|head| head.start) {
+    match head::sure(bytes, role).map(|head| head.start) {
         None => false,
         Some(StartLine::Response { .. }) => true,
         Some(StartLine::Request { method, .. }) => {

@@ -1,0 +1,282 @@
+#!/usr/bin/env bash
+# Whole processes beside what is known: files against libpcap's bare read loop and tcpdump, the live mirror
+# against no mirror and tcpdump, replay against wrk. Everything in one run, in interleaved rounds, on
+# loopback in a network namespace that exists for this run only.
+#
+#   scripts/bench.sh            needs root; `make bench` installs what it runs
+#
+# BENCH_ROUNDS (5) rounds of each comparison; BENCH_SECONDS (3) for each live run; BENCH_MIB (200), the size of
+# the capture of mixed traffic. Prints a table, writes target/bench/results.json.
+set -Eeuo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PATH:/usr/sbin:/sbin" LC_ALL=C
+[ "$(id -u)" -eq 0 ] || {
+    echo "scripts/bench.sh: needs root to make a network namespace and to capture" >&2
+    exit 1
+}
+
+rounds=${BENCH_ROUNDS:-5} seconds=${BENCH_SECONDS:-3} mib=${BENCH_MIB:-200}
+target=${CARGO_TARGET_DIR:-$PWD/target}
+shadowtap=${SHADOWTAP_BIN:-$target/release/shadowtap}
+load=$PWD/benches/whole/load.lua
+out=$target/bench
+ns=stbench$$
+v1=http://127.0.0.1:18480 v2=http://127.0.0.1:18481
+work=$(mktemp -d)
+samples=$work/samples.tsv
+pids=()
+
+clean_up() {
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+    wait || true
+    ip netns del "$ns" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'echo "scripts/bench.sh: line $LINENO failed: $BASH_COMMAND" >&2; tail -n 5 "$work"/*.err >&2' ERR
+# A process started through this has the shell's $! as its own id.
+inside=(ip netns exec "$ns")
+
+# ---- samples: one line each, a figure's name, its unit, a value ----
+
+sample() {
+    [ -n "$3" ] || return 1
+    printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$samples"
+}
+calc() { awk "BEGIN { printf \"%.6g\", $1 }"; }
+
+# User and system time of a command that ends by itself, in seconds.
+cpu_of() {
+    local TIMEFORMAT='%3U %3S'
+    { time "$@" >/dev/null 2>"$work/cpu_of.err"; } 2>"$work/time"
+    awk '{ print $1 + $2 }' "$work/time"
+}
+
+# CPU time of a running process so far, in seconds; with a name, of its threads of that name.
+cpu_of_pid() {
+    local task total=0 ns
+    for task in "/proc/$1/task"/*; do
+        [ -z "${2:-}" ] || [ "$(<"$task/comm")" = "$2" ] || continue
+        read -r ns _ <"$task/schedstat"
+        total=$((total + ns))
+    done
+    calc "$total / 1e9"
+}
+
+wait_for() { # WHAT COMMAND...
+    local what=$1 turn
+    shift
+    for turn in {1..200}; do
+        "$@" 2>/dev/null && return 0
+        sleep 0.05
+    done
+    echo "scripts/bench.sh: waited in vain for $what (turn $turn)" >&2
+    return 1
+}
+
+stop() { # PID: asks it to end, waits until it has
+    kill -INT "$1" 2>/dev/null || true
+    wait "$1" || true
+}
+
+# wrk's figures into requests, micros, p99 (microseconds), errors.
+wrk_at() { # URL CONNECTIONS SECONDS KIND [DELAY]
+    local url=$1 connections=$2 duration=$3
+    shift 3
+    "${inside[@]}" wrk -t1 -c"$connections" -d"${duration}s" -s "$load" "$url" -- "$@" >"$work/wrk.out"
+    read -r _ requests micros _ p99 errors < <(grep ^RESULT "$work/wrk.out")
+    [ "$errors" -eq 0 ] || echo "scripts/bench.sh: $errors errors at $url" >&2
+}
+
+# A number of a ledger or of statistics by its name; for `answered`, over all its classes.
+ledger() { grep -o "\"$1\":[0-9]*" "$2" | head -n 1 | cut -d: -f2; }
+answered() { grep -o '"answered":{[^}]*}' "$1" | grep -o ':[0-9]*' | awk -F: '{ n += $2 } END { print n }'; }
+
+# ---- what is measured beside ----
+
+[ -x "$shadowtap" ] || cargo build --release --locked
+cc -O2 -o "$work/read_loop" benches/whole/read_loop.c -lpcap
+mkdir -p "$out" "$work/files"
+for size in 2k 20k 200k 1m; do
+    head -c "$(numfmt --from=iec "${size^^}")" /dev/zero | tr '\0' x >"$work/files/$size"
+done
+cat >"$work/nginx.conf" <<CONF
+daemon off;
+master_process off;
+pid nginx.pid;
+error_log nginx.err error;
+events { worker_connections 2048; }
+http {
+  access_log off;
+  client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
+  client_body_buffer_size 64k;
+  keepalive_requests 100000000;
+  keepalive_timeout 600s;
+  sendfile on;
+  server {
+    listen 127.0.0.1:18480 backlog=1024;
+    location / { return 200 "{\"order\":17,\"items\":[{\"sku\":\"A-1\",\"count\":2}],\"total\":\"17.50\"}\n"; }
+    location /files/ { root $work; }
+  }
+}
+CONF
+sed -e 's/:18480/:18481/; s/return 200 .*;/return 204;/; s/nginx.pid/v2.pid/; s/nginx.err/v2.err/' \
+    -e 's/ t\([1-5]\);/ v2-t\1;/g' "$work/nginx.conf" >"$work/v2.conf"
+
+ip netns add "$ns"
+ip -n "$ns" link set lo up
+for conf in nginx v2; do
+    "${inside[@]}" nginx -p "$work" -c "$conf.conf" -e "$conf.err" 2>"$work/$conf.start.err" &
+    pids+=($!)
+done
+listening() { "${inside[@]}" bash -c "exec 3<>/dev/tcp/127.0.0.1/$1" 2>/dev/null; }
+wait_for nginx listening 18480
+wait_for "the other nginx" listening 18481
+
+# ---- captures of real traffic ----
+
+big_enough() { [ "$(stat -c %s "$1" 2>/dev/null || echo 0)" -ge "$2" ]; }
+
+capture() { # FILE MAX_BYTES CONNECTIONS KIND [DELAY]: stops at the size or after 12 s of load
+    local file=$1 max=$2 connections=$3 loader turn
+    shift 3
+    "${inside[@]}" tcpdump -i lo -B 131072 -U -w "$file" port 18480 2>"$work/tcpdump.err" &
+    local dump=$!
+    pids+=("$dump")
+    wait_for tcpdump grep -q listening "$work/tcpdump.err"
+    "${inside[@]}" wrk -t1 -c"$connections" -d12s -s "$load" "$v1" -- "$@" >"$work/wrk.out" &
+    loader=$!
+    pids+=("$loader")
+    for turn in {1..300}; do
+        if big_enough "$file" "$max" || ! kill -0 "$loader" 2>/dev/null; then break; fi
+        sleep 0.05
+    done
+    stop "$loader"
+    stop "$dump"
+    grep -h dropped "$work/tcpdump.err" | sed "s|^|$(basename "$file") ($turn): |" >&2
+}
+echo "making captures" >&2
+capture "$work/mixed.pcap" $((mib << 20)) 16 mixed 2
+capture "$work/get.pcap" $((100 << 20)) 32 get 1
+capture "$work/post.pcap" $((100 << 20)) 32 post 1
+
+# ---- offline: the whole pipeline over a file beside the bare read loop ----
+
+echo "offline" >&2
+for kind in mixed get; do
+    file=$work/$kind.pcap
+    "$shadowtap" inspect --stats --json "$file" >"$work/stats.json"
+    count=$(ledger requests "$work/stats.json")
+    sample "offline.$kind.file" MiB "$(calc "$(stat -c %s "$file") / 1048576")"
+    sample "offline.$kind.requests" count "$count"
+    sample "offline.$kind.incomplete" count "$(ledger incomplete "$work/stats.json")"
+    for ((round = 0; round < rounds; round++)); do
+        bare=$(cpu_of "$work/read_loop" "$file")
+        dump=$(cpu_of tcpdump -r "$file" -w /dev/null)
+        ours=$(cpu_of "$shadowtap" inspect --stats "$file")
+        sample "offline.$kind.inspect_vs_read_loop" ratio "$(calc "$ours / $bare")"
+        sample "offline.$kind.inspect_vs_tcpdump" ratio "$(calc "$ours / $dump")"
+        sample "offline.$kind.read_loop_cpu" ms "$(calc "$bare * 1e3")"
+        sample "offline.$kind.inspect_cpu" ms "$(calc "$ours * 1e3")"
+        sample "offline.$kind.requests_per_cpu_second" "1/s" "$(calc "$count / $ours")"
+    done
+done
+
+# ---- live: v1 alone, with the mirror, with tcpdump ----
+
+mirror_start() {
+    # The ledger from the run before: gone, so that nothing old is read.
+    rm -f "$work/mirror.json"
+    "${inside[@]}" "$shadowtap" mirror -i lo -p 18480 --to "$v2" --methods all --json \
+        >"$work/mirror.json" 2>"$work/mirror.err" &
+    observer=$!
+    pids+=("$observer")
+    wait_for "the mirror" grep -q mirroring "$work/mirror.err"
+}
+
+tcpdump_start() {
+    "${inside[@]}" tcpdump -i lo -B 65536 -w /dev/null port 18480 2>"$work/tcpdump.err" &
+    observer=$!
+    pids+=("$observer")
+    wait_for tcpdump grep -q listening "$work/tcpdump.err"
+}
+
+# One round of a load, alone and observed; CPU per request that v1 answered.
+live() { # NAME CONNECTIONS KIND [DELAY]
+    local name=$1 alone alone_p99 cpu
+    shift
+    local connections=$1
+    shift
+    wrk_at "$v1" "$connections" "$seconds" "$@"
+    alone=$(calc "$requests / $micros * 1e6") alone_p99=$p99
+    sample "live.$name.v1_alone" "requests/s" "$alone"
+    sample "live.$name.v1_alone_p99" us "$p99"
+
+    mirror_start
+    wrk_at "$v1" "$connections" "$seconds" "$@"
+    cpu=$(cpu_of_pid "$observer")
+    sample "live.$name.mirror_cpu_per_request" us "$(calc "$cpu / $requests * 1e6")"
+    sample "live.$name.mirror_capture_thread_per_request" us \
+        "$(calc "$(cpu_of_pid "$observer" capture) / $requests * 1e6")"
+    sample "live.$name.mirror_rss" MiB "$(awk '/VmRSS/ { print $2 / 1024 }' "/proc/$observer/status")"
+    stop "$observer"
+    sample "live.$name.v1_with_mirror_vs_alone" ratio "$(calc "$requests / $micros * 1e6 / $alone")"
+    sample "live.$name.v1_p99_with_mirror_vs_alone" ratio "$(calc "$p99 / $alone_p99")"
+    sample "live.$name.copied" ratio "$(calc "$(answered "$work/mirror.json") / $requests")"
+    sample "live.$name.kernel_dropped" packets "$(ledger kernel_dropped "$work/mirror.json")"
+
+    tcpdump_start
+    wrk_at "$v1" "$connections" "$seconds" "$@"
+    local dump
+    dump=$(cpu_of_pid "$observer")
+    stop "$observer"
+    sample "live.$name.tcpdump_cpu_per_request" us "$(calc "$dump / $requests * 1e6")"
+    sample "live.$name.v1_with_tcpdump_vs_alone" ratio "$(calc "$requests / $micros * 1e6 / $alone")"
+}
+
+echo "live" >&2
+for ((round = 0; round < rounds; round++)); do
+    live saturated 32 get
+    live paced 20 get 9
+done
+
+# ---- replay as fast as it goes beside wrk on the same server ----
+
+echo "replay" >&2
+for kind in get post; do
+    for ((round = 0; round < rounds; round++)); do
+        wrk_at "$v2" 32 2 "$kind"
+        by_wrk=$(calc "$requests / $micros * 1e6")
+        begun=$EPOCHREALTIME
+        "${inside[@]}" "$shadowtap" replay "$work/$kind.pcap" --to "$v2" --speed max --concurrency 32 \
+            --methods all --json >"$work/replay.json" 2>"$work/replay.err"
+        took=$(calc "$EPOCHREALTIME - $begun")
+        by_us=$(calc "$(answered "$work/replay.json") / $took")
+        sample "replay.$kind.wrk" "requests/s" "$by_wrk"
+        sample "replay.$kind.replay" "requests/s" "$by_us"
+        sample "replay.$kind.replay_vs_wrk" ratio "$(calc "$by_us / $by_wrk")"
+    done
+done
+
+# ---- the table and the JSON ----
+
+# Medians and spread of each figure, in the order in which they were first taken.
+summary=$work/summary.tsv
+cut -f1,2 "$samples" | awk '!seen[$0]++' | while IFS=$'\t' read -r name unit; do
+    awk -F'\t' -v n="$name" '$1 == n { print $3 }' "$samples" | sort -g |
+        awk -v n="$name" -v u="$unit" '{ v[NR] = $1 } END {
+            m = NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2
+            printf "%s\t%s\t%.6g\t%.6g\t%.6g\t%d\n", n, u, m, v[1], v[NR], NR }'
+done >"$summary"
+machine=$(printf '"kernel": "%s", "cpus": %d, "cpu": "%s", "libpcap": "%s", "nginx": "%s"' \
+    "$(uname -r)" "$(nproc)" "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" \
+    "$(tcpdump --version 2>&1 | sed -n 's/^libpcap version \([^ ]*\).*/\1/p')" \
+    "$(nginx -v 2>&1 | cut -d/ -f2)")
+awk -F'\t' -v machine="$machine" '
+    BEGIN { printf "{\n  \"machine\": {%s},\n  \"figures\": [", machine }
+    { printf "%s\n    {\"name\": \"%s\", \"unit\": \"%s\", \"median\": %s, \"min\": %s, \"max\": %s, \"n\": %d}",
+        (NR > 1 ? "," : ""), $1, $2, $3, $4, $5, $6 }
+    END { print "\n  ]\n}" }' "$summary" >"$out/results.json"
+printf '%-52s %12s %12s %12s  %s\n' figure median min max unit
+awk -F'\t' '{ printf "%-52s %12.6g %12.6g %12.6g  %s\n", $1, $3, $4, $5, $2 }' "$summary"
+echo "written: $out/results.json"
