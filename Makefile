@@ -33,8 +33,10 @@ bench: ## speed beside libpcap, tcpdump, wrk and memcpy (root; docs/performance.
 	scripts/bench.sh
 
 fixtures: ## make the pcap fixtures anew from real servers and clients (root)
-	@scripts/setup.sh fixtures
+	@scripts/setup.sh build fixtures
 	fixtures/make.sh
+	cargo build --locked
+	fixtures/make-demo.sh
 
 image: ## build the container image (IMAGE=shadowtap:dev)
 	@scripts/setup.sh image

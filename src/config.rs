@@ -32,14 +32,14 @@ pub fn live(args: &CaptureArgs, responses: bool) -> anyhow::Result<LiveConfig> {
     })
 }
 
-/// Which connections of a live interface count. Those to v2 never do.
-pub fn watch_live(args: &CaptureArgs, excluded: HashSet<Endpoint>) -> anyhow::Result<Watch> {
+/// Which connections of a live interface count. Those to v2 never do: see [`endpoints_of`].
+pub fn watch_live(args: &CaptureArgs) -> anyhow::Result<Watch> {
     let servers = match args.servers.as_slice() {
         [] => Servers::Local(interfaces::local_addresses()),
         [any] if any == "any" => Servers::Any,
         list => Servers::Only(list.iter().map(|text| server(text)).collect::<Result<_, _>>()?),
     };
-    Ok(Watch { ports: args.ports.clone(), servers, excluded })
+    Ok(Watch { ports: args.ports.clone(), servers, excluded: HashSet::new() })
 }
 
 fn server(text: &str) -> anyhow::Result<IpAddr> {
@@ -93,13 +93,23 @@ pub fn recording() -> Admission {
     Admission { marker: MARKER_FIELD, methods: Methods::All, is_replay: false }
 }
 
+/// Whether a Host field may hold this (RFC 9110 section 7.2, RFC 3986 section 3.2.2): nothing that ends
+/// or begins another part of a URI, no white space.
+fn is_authority(name: &str) -> bool {
+    let is_part = |b: u8| b.is_ascii_graphic() && !b"/?#@\\\"<>^`{|}".contains(&b);
+    !name.is_empty() && name.bytes().all(is_part)
+}
+
 /// The replayer's settings.
 pub fn replay(args: &TargetArgs, run: &str) -> anyhow::Result<ReplayConfig> {
     let target = Target::parse(&args.to).context("--to")?;
     let host = match args.host.as_str() {
         "original" => HostHeader::Original,
         "target" => HostHeader::Target,
-        name => HostHeader::Named(name.to_owned()),
+        name if is_authority(name) => HostHeader::Named(name.to_owned()),
+        name => bail!(
+            "--host `{name}` is no name; give `original`, `target`, or one such as v2.example:8080"
+        ),
     };
     let trust = match (&args.ca, args.insecure) {
         (Some(file), _) => Trust::Authorities(file.clone()),

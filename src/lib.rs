@@ -22,6 +22,3 @@ pub mod record;
 pub mod replay;
 pub mod shape;
 pub mod telemetry;
-
-#[cfg(test)]
-pub(crate) mod testing;

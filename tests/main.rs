@@ -3,10 +3,16 @@
 //! Tests that need root live in modules named `privileged`; `scripts/test.sh` leaves those out by
 //! name where there is no root, so that they are never counted as passed.
 
+mod demo;
+mod fidelity;
 mod fixtures;
 mod house;
 mod live_capture;
 mod mirror;
+mod record_replay;
 mod recording;
 mod replay_files;
+mod rights;
 mod support;
+mod usage;
+mod v2_faults;

@@ -5,6 +5,7 @@ use super::intake::Intake;
 use super::live::Live;
 use super::pipeline::Pipeline;
 use super::queue::{Budget, WhenFull};
+use super::running::Running;
 use super::sending::{Pace, Sending};
 use super::shared::Shared;
 use super::supervise::{Run, run_name};
@@ -12,39 +13,67 @@ use super::{signals, terminal};
 use crate::cli::MirrorArgs;
 use crate::cli::capture_args::CaptureArgs;
 use crate::config;
-use crate::shape::Methods;
+use crate::replay::Target;
+use crate::shape::{Admission, Methods};
 
 /// Mirrors until told to stop.
 pub fn run(args: &MirrorArgs) -> anyhow::Result<Exit> {
-    let name = run_name();
-    let replay = config::replay(&args.target, &name)?;
-    let admission = config::admission(&args.target)?;
-    let live = config::live(&args.capture, args.responses)?;
-    let http = config::http(&args.limits, args.responses);
-    let limits = config::reassembly(&args.limits)?;
-    let sending = Sending::new(&replay)?;
-    // The right to capture is dropped here, before anything can start a thread.
-    let capture = Live::open(&live)?;
-    let excluded = config::endpoints_of(&replay.target);
-    let pipeline = Pipeline::new(config::watch_live(&args.capture, excluded)?, http, limits);
-
-    let shared = Shared::new(vec![sending.consumer()]);
-    let run = Run::new(name, shared.clone()).with_progress().stop_after(args.capture.duration);
-    signals::install(run.events())?;
-    let ending = sending.ending(args.target.drain);
-    let batch_tx = sending.spawn(Pace::AtOnce, args.limits.queue, run.events())?;
-    let budget = Budget::new(args.limits.queue, usize::try_from(args.limits.queue_bytes)?);
-    let methods = admission.methods.clone();
-    let intake = Intake::new(batch_tx, budget, WhenFull::DropNewest, admission, shared.clone())
-        .limit(args.capture.limit);
-    let waker = capture.waker()?;
-    capture.spawn(pipeline, intake, shared, run.events())?;
-    let (what, target) = (describe(&args.capture), &replay.target);
-    terminal::say(&format!("run {}: mirroring {what} to {target}", run.name));
-    terminal::say(&sent(&methods));
-    let result = run.wait(waker, ending);
-    run.print_ledger(args.json)?;
+    let running = Mirror::open(args)?.start()?;
+    let result = running.wait();
+    running.run.print_ledger(args.json)?;
     result
+}
+
+/// A mirror whose capture is open: it sees everything from now on, and no thread was started yet.
+pub struct Mirror<'a> {
+    args: &'a MirrorArgs,
+    name: String,
+    target: Target,
+    admission: Admission,
+    sending: Sending,
+    capture: Live,
+    pipeline: Pipeline,
+}
+
+impl<'a> Mirror<'a> {
+    /// Opens the capture and drops every right. On the main thread, before any other is started.
+    pub fn open(args: &'a MirrorArgs) -> anyhow::Result<Self> {
+        let name = run_name();
+        let replay = config::replay(&args.target, &name)?;
+        let admission = config::admission(&args.target)?;
+        let live = config::live(&args.capture, args.responses)?;
+        let http = config::http(&args.limits, args.responses);
+        let limits = config::reassembly(&args.limits)?;
+        let mut watch = config::watch_live(&args.capture)?;
+        let sending = Sending::new(&replay)?;
+        // The right to capture is dropped here, before anything can start a thread.
+        let capture = Live::open(&live)?;
+        let target = replay.target;
+        watch.excluded = config::endpoints_of(&target);
+        let pipeline = Pipeline::new(watch, http, limits);
+        Ok(Self { args, name, target, admission, sending, capture, pipeline })
+    }
+
+    /// Starts capturing and sending, and says so.
+    pub fn start(self) -> anyhow::Result<Running> {
+        let Self { args, name, target, admission, sending, capture, pipeline } = self;
+        let limits = &args.limits;
+        let shared = Shared::new(vec![sending.consumer()]);
+        let run = Run::new(name, shared.clone()).with_progress().stop_after(args.capture.duration);
+        signals::install(run.events())?;
+        let ending = sending.ending(args.target.drain);
+        let batch_tx = sending.spawn(Pace::AtOnce, limits.queue, run.events())?;
+        let budget = Budget::new(limits.queue, usize::try_from(limits.queue_bytes)?);
+        let methods = admission.methods.clone();
+        let intake = Intake::new(batch_tx, budget, WhenFull::DropNewest, admission, shared.clone())
+            .limit(args.capture.limit);
+        let waker = capture.waker()?;
+        capture.spawn(pipeline, intake, shared, run.events())?;
+        let what = describe(&args.capture);
+        terminal::say(&format!("run {}: mirroring {what} to {target}", run.name));
+        terminal::say(&sent(&methods));
+        Ok(Running::new(run, waker, ending))
+    }
 }
 
 /// What is captured, for the start line.

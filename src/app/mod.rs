@@ -3,6 +3,7 @@
 //! The only place that knows more than one room. [`run`] takes what the user typed and returns how
 //! the process ends; an error is one message for the user, printed by `main`.
 
+pub mod demo;
 pub mod doctor;
 pub mod inspect;
 pub mod intake;
@@ -12,6 +13,7 @@ pub mod pipeline;
 pub mod queue;
 pub mod record;
 pub mod replay;
+pub mod running;
 pub mod sending;
 pub mod shared;
 pub mod signals;
@@ -53,7 +55,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Replay(args) => replay::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Doctor(args) => doctor::run(&args),
-        Command::Demo(_) => anyhow::bail!("not in this build"),
+        Command::Demo(args) => demo::run(&args),
     }
 }
 

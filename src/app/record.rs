@@ -24,7 +24,7 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let live = config::live(&args.capture, true)?;
     let http = config::http(&args.limits, true);
     let limits = config::reassembly(&args.limits)?;
-    let watch = config::watch_live(&args.capture, std::collections::HashSet::new())?;
+    let watch = config::watch_live(&args.capture)?;
     // Before the rights are dropped: afterwards even root may not write everywhere.
     let recorder = Recorder::create(&args.output, &info(args, &name), Existing::Refuse)?;
     let capture = match Live::open(&live) {

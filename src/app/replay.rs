@@ -4,25 +4,35 @@ use super::Exit;
 use super::intake::Intake;
 use super::mirror::sent;
 use super::queue::{Budget, WhenFull};
+use super::running::Running;
 use super::sending::{Pace, Sending};
 use super::shared::Shared;
 use super::source::Source;
 use super::supervise::{Run, run_name};
 use super::{signals, terminal};
+use crate::capture::file::Input;
 use crate::cli::ReplayArgs;
 use crate::cli::units::Speed;
 use crate::{config, http};
 
 /// Replays a file.
 pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
+    let running = start(args, Input::open(&args.file)?)?;
+    let result = running.wait();
+    running.run.print_ledger(args.json)?;
+    result
+}
+
+/// Starts replaying this input, whatever `args.file` says.
+pub fn start(args: &ReplayArgs, input: Input) -> anyhow::Result<Running> {
     let name = run_name();
     let replay = config::replay(&args.target, &name)?;
     let admission = config::admission(&args.target)?;
     // Responses are read, since pairing makes framing surer, but not kept.
     let http = http::Config { read_responses: true, ..config::http(&args.limits, false) };
     let limits = config::reassembly(&args.limits)?;
-    let source = Source::open(&args.file, config::watch_file(&args.ports), http, limits)?;
-    terminal::say(&format!("run {name}: replaying {} to {}", args.file, replay.target));
+    let source = Source::new(input, config::watch_file(&args.ports), http, limits)?;
+    terminal::say(&format!("run {name}: replaying {} to {}", source.name(), replay.target));
     terminal::say(&sent(&admission.methods));
 
     let sending = Sending::new(&replay)?;
@@ -48,7 +58,5 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
         .limit(args.limit)
         .span(span);
     source.spawn(intake, shared, run.events())?;
-    let result = run.wait(|| (), ending);
-    run.print_ledger(args.json)?;
-    result
+    Ok(Running::new(run, || (), ending))
 }

@@ -39,7 +39,11 @@ pub struct Recording {
 impl Source {
     /// Opens a file by its path, or standard input as `-`.
     pub fn open(path: &str, watch: Watch, http: Config, limits: Limits) -> anyhow::Result<Self> {
-        let input = Input::open(path)?;
+        Self::new(Input::open(path)?, watch, http, limits)
+    }
+
+    /// What an opened input holds.
+    pub fn new(input: Input, watch: Watch, http: Config, limits: Limits) -> anyhow::Result<Self> {
         let name = input.name().to_owned();
         if input.kind() != Kind::Warc {
             let file = Box::new(CaptureFile::new(input)?);
@@ -48,6 +52,14 @@ impl Source {
         let reader = record::Reader::new(input).with_context(|| format!("cannot read {name}"))?;
         let recording = Recording { name, http, ports: watch.ports };
         Ok(Self::Recording(Box::new(reader), Box::new(recording)))
+    }
+
+    /// The name for messages.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Capture(file, _) => file.name(),
+            Self::Recording(_, recording) => &recording.name,
+        }
     }
 
     /// Starts a thread that reads the file into the intake and reports its end as an event.

@@ -162,19 +162,32 @@ impl Run {
         now
     }
 
+    /// What the run's threads share.
+    pub fn shared(&self) -> Shared {
+        self.shared.clone()
+    }
+
     /// Prints the ledger on stdout, as a table or as JSON.
     pub fn print_ledger(&self, json: bool) -> anyhow::Result<()> {
+        terminal::put(&self.ledger(json)?);
+        // The table says this itself; a program's reader would look for it in vain.
+        if let Some(hint) = ledger_table::held_back(&self.shared.snapshot()).filter(|_| json) {
+            terminal::say(&hint);
+        }
+        Ok(())
+    }
+
+    /// The ledger as it stands now, as a table or as JSON.
+    pub fn ledger(&self, json: bool) -> anyhow::Result<String> {
         let snapshot = self.shared.snapshot();
         let run = ledger_table::Run { name: &self.name, duration: self.started.elapsed() };
         for wrong in snapshot.contradictions() {
             tracing::error!("the ledger contradicts itself: {wrong}");
         }
-        if json {
-            terminal::put(&ledger_table::json(&snapshot, run)?);
-        } else {
-            terminal::put(&ledger_table::table(&snapshot, run));
-        }
-        Ok(())
+        Ok(match json {
+            true => ledger_table::json(&snapshot, run)?,
+            false => ledger_table::table(&snapshot, run),
+        })
     }
 }
 

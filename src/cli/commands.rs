@@ -157,8 +157,14 @@ pub struct DoctorArgs {
 #[derive(Debug, Args)]
 pub struct DemoArgs {
     /// Requests that the client sends.
-    #[arg(long, env = "SHADOWTAP_REQUESTS", default_value_t = 500, value_name = "N")]
+    #[arg(long, env = "SHADOWTAP_REQUESTS", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000), value_name = "N")]
     pub requests: u32,
+    /// Port of v1 on the loopback interface; 0 takes a free one.
+    #[arg(long, env = "SHADOWTAP_V1_PORT", default_value_t = 0, value_name = "PORT")]
+    pub v1_port: u16,
+    /// Write v1's own log to this file, one JSON object a request.
+    #[arg(long, env = "SHADOWTAP_V1_LOG", value_name = "FILE")]
+    pub v1_log: Option<PathBuf>,
     /// Print the ledger as one JSON object.
     #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue)]
     pub json: bool,

@@ -20,7 +20,13 @@ pub use commands::{
 /// A capture thread sniffs TCP, reassembles HTTP requests and hands them to a replayer that sends
 /// them to v2. The production service (v1) is never touched: nothing is proxied, redirected or held.
 #[derive(Debug, Parser)]
-#[command(name = "shadowtap", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "shadowtap",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    args_override_self = true
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -124,12 +124,14 @@ impl Chunked {
             }
             (State::DataEnd { .. }, _) => None,
             (State::Trailer { column: 0, .. }, b'\n') => Some(State::Done),
-            (State::Trailer { total, .. }, b'\n') => Some(State::Trailer { column: 0, total }),
-            (State::Trailer { column: 0, total }, b'\r') => {
-                Some(State::Trailer { column: 0, total: total + 1 })
+            (State::Trailer { total, .. }, b'\n') => {
+                (total < MAX_TRAILERS).then_some(State::Trailer { column: 0, total: total + 1 })
             }
-            (State::Trailer { column, total }, _) => (total < MAX_TRAILERS)
-                .then_some(State::Trailer { column: column + 1, total: total + 1 }),
+            (State::Trailer { column, total }, _) => (total < MAX_TRAILERS).then(|| {
+                // A lone CR begins no line: with the LF behind it, it is the empty one.
+                let column = if column == 0 && byte == b'\r' { 0 } else { column + 1 };
+                State::Trailer { column, total: total + 1 }
+            }),
             // `feed` takes care of these two.
             (State::Data { .. } | State::Done, _) => None,
         }

@@ -72,6 +72,17 @@ pub(super) fn parse_beginning(lines: &[u8], role: Role) -> Option<Head> {
     lenient::parse(lines, role)
 }
 
+/// Parses a whole head that may be believed out of step: strictly, or leniently where only a value, the
+/// target or the reason holds what a strict parser refuses and the version is 1.0 or 1.1.
+pub(super) fn sure(bytes: &[u8], role: Role) -> Option<Head> {
+    let forgiven = [Anomaly::OddTarget, Anomaly::InvalidField, Anomaly::ObsFold];
+    strict(bytes, role).or_else(|| {
+        let head = lenient::parse(bytes, role)?;
+        let is_sure = head.anomalies.iter().all(|anomaly| forgiven.contains(&anomaly));
+        (is_sure && lenient::has_sound_fields(bytes)).then_some(head)
+    })
+}
+
 /// Parses a whole head as httparse does without leniency: version 1.0 or 1.1, valid tokens.
 pub(super) fn strict(bytes: &[u8], role: Role) -> Option<Head> {
     let mut few = [httparse::EMPTY_HEADER; FEW_FIELDS];
@@ -206,7 +217,30 @@ mod tests {
             parse(&bytes, Role::Client)
         };
         assert_eq!(with(MAX_FIELDS).unwrap().fields.len(), MAX_FIELDS);
-        assert!(with(MAX_FIELDS + 1).is_none());
+        let more = with(MAX_FIELDS + 1).unwrap();
+        assert_eq!(more.fields.len(), MAX_FIELDS);
+        assert!(more.anomalies.contains(Anomaly::HeadTooLarge));
+    }
+
+    #[test]
+    fn out_of_step_only_values_and_targets_may_be_odd() {
+        for text in [
+            "GET / HTTP/1.1\r\nA: b\r\n\r\n",
+            "GET /a b HTTP/1.0\r\nA: \u{1f}\r\n\r\n",
+            "GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n",
+        ] {
+            assert!(sure(text.as_bytes(), Role::Client).is_some(), "{text:?}");
+        }
+        for text in [
+            "GET / HTTP/1.2\r\nA: b\r\n\r\n",
+            "GET  / HTTP/1.1\r\nA: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nA : b\r\n\r\n",
+            "GET / HTTP/1.1\r\nA b: c\r\n\r\n",
+            "GET / HTTP/1.1\r\nno field\r\n\r\n",
+            "GET / HTTP/1.1\r\n: c\r\n\r\n",
+        ] {
+            assert!(sure(text.as_bytes(), Role::Client).is_none(), "{text:?}");
+        }
     }
 
     #[test]

@@ -20,12 +20,37 @@ pub(super) fn parse(bytes: &[u8], role: Role) -> Option<Head> {
         if line.start == line.end {
             break;
         }
-        if fields.len() >= MAX_FIELDS {
-            return None;
-        }
         field_line(bytes, line, &mut fields, &mut anomalies);
+        if fields.len() > MAX_FIELDS {
+            anomalies.insert(Anomaly::HeadTooLarge);
+            drop_surplus(bytes, &mut fields);
+        }
     }
     Some(Head { start, version, fields, anomalies })
+}
+
+/// Gives up the last of too many fields, unless it may say how the body is framed: those are kept a
+/// few more times.
+fn drop_surplus(bytes: &[u8], fields: &mut Vec<Field>) {
+    const FRAMING: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"upgrade"];
+    let name = fields.last().and_then(|field| bytes.get(field.name.range())).unwrap_or_default();
+    let is_framing = FRAMING.iter().any(|framing| name.eq_ignore_ascii_case(framing));
+    if !is_framing || fields.len() > MAX_FIELDS + 64 {
+        fields.pop();
+    }
+}
+
+/// Whether every line after the first is a field with a token for a name, or folded: no line has to be
+/// passed over, and only values, target or reason can be odd.
+pub(super) fn has_sound_fields(bytes: &[u8]) -> bool {
+    let lines = Lines { bytes, at: 0 }.skip(1);
+    let mut fields =
+        lines.map_while(|line| bytes.get(line.range()).filter(|text| !text.is_empty()));
+    fields.all(|text| match memchr::memchr(b':', text) {
+        _ if matches!(text.first(), Some(b' ' | b'\t')) => true,
+        Some(colon) => text.get(..colon).is_some_and(|n| !n.is_empty() && n.iter().all(is_tchar)),
+        None => false,
+    })
 }
 
 /// The lines of a head as spans without their line ends.

@@ -15,15 +15,27 @@
 
 mod chunked;
 mod connection;
+mod exchange;
 mod framing;
+mod fuzz;
 mod head;
+mod in_step;
 mod lenient;
+mod methods;
 mod open;
+mod pairing;
 mod reader;
+mod search;
 mod side;
 mod sniff;
 mod whole;
 
+#[doc(hidden)]
+pub use fuzz::{fuzz_request_stream, fuzz_response_stream};
 pub use head::{Head, Role, parse as parse_head};
 pub use reader::{Config, HttpReader};
 pub use whole::{Provenance, parse_whole};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
+mod tests;

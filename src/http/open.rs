@@ -44,6 +44,9 @@ pub(super) struct Origin {
 pub(super) struct Open {
     pub origin: Origin,
     pub expects_continue: bool,
+    /// Whether it is a response of which the request was missed, so that it may have no body
+    /// whatever its fields say.
+    pub is_doubtful: bool,
     head: Head,
     raw: Vec<u8>,
     head_len: usize,
@@ -85,6 +88,7 @@ impl Open {
         Self {
             origin,
             expects_continue: false,
+            is_doubtful: false,
             head,
             raw,
             head_len: bytes.len(),
@@ -186,6 +190,7 @@ impl Open {
         self.origin.anomalies.insert(Anomaly::Gap);
         self.is_missing_bytes = true;
         match &mut self.body {
+            _ if self.is_doubtful => false,
             Body::Known { left } if len <= *left => {
                 *left = left.saturating_sub(len);
                 true
@@ -206,7 +211,16 @@ impl Open {
         if let Some(flaw) = flaw {
             self.origin.anomalies.insert(flaw);
         }
-        let completion = match (flaw.is_some() || self.is_missing_bytes, self.is_too_large) {
+        let has_body =
+            !matches!(self.body, Body::Known { left: 0 }) || self.wire > self.head_len as u64;
+        let is_flawed = flaw.is_some()
+            || self.is_missing_bytes
+            || self.origin.anomalies.contains(Anomaly::HeadTooLarge)
+            || (self.is_doubtful && has_body);
+        if self.is_doubtful && has_body {
+            self.origin.anomalies.insert(Anomaly::Gap);
+        }
+        let completion = match (is_flawed, self.is_too_large) {
             (true, _) => Completion::Incomplete,
             (false, true) => Completion::TooLarge,
             (false, false) => Completion::Complete,

@@ -9,13 +9,17 @@ use crate::model::ledger::Skipped;
 use crate::model::{Anomalies, Anomaly, Piece, Timestamp};
 
 /// Where one direction is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) enum State {
     /// Between messages: the next byte begins one.
-    #[default]
-    Start,
+    Start {
+        /// Whether an empty line came already.
+        after_empty: bool,
+    },
     /// Within a head that is not whole yet.
     Head(Box<Partial>),
+    /// Within a head over the limit, of which nothing is kept any more.
+    Oversized(HeadEnd),
     /// Within a body.
     Body(Box<Open>),
     /// Looking for a sure message start; a candidate that is not whole yet, if there is one.
@@ -24,19 +28,71 @@ pub(super) enum State {
     Ended(Skipped),
 }
 
+impl Default for State {
+    fn default() -> Self {
+        Self::Start { after_empty: false }
+    }
+}
+
 impl State {
-    /// Whether no message is under way, as far as can be told.
+    /// Whether no message is under way, as far as can be told. A side that is only looked at for a
+    /// message start has none, unless what was found there looks like a response.
     pub fn is_between(&self) -> bool {
-        matches!(self, Self::Start | Self::Search(None) | Self::Ended(_))
+        match self {
+            Self::Start { .. } | Self::Ended(_) | Self::Search(None) => true,
+            Self::Search(Some(partial)) => partial.role != Some(Role::Server),
+            Self::Head(_) | Self::Oversized(_) | Self::Body(_) => false,
+        }
     }
 
     /// Memory held, in bytes.
     pub fn held(&self) -> usize {
         match self {
-            Self::Start | Self::Search(None) | Self::Ended(_) => 0,
+            Self::Start { .. } | Self::Oversized(_) | Self::Search(None) | Self::Ended(_) => 0,
             Self::Head(partial) | Self::Search(Some(partial)) => partial.held(),
             Self::Body(open) => open.held(),
         }
+    }
+}
+
+/// Looks for the end of a head without keeping it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum HeadEnd {
+    /// Within a line.
+    InLine,
+    /// Behind a line's end.
+    AfterLf,
+    /// Behind a line's end and a CR.
+    AfterLfCr,
+}
+
+impl HeadEnd {
+    /// Goes on behind these bytes.
+    pub fn after(bytes: &[u8]) -> Self {
+        match bytes {
+            [.., b'\n'] => Self::AfterLf,
+            [.., b'\n', b'\r'] => Self::AfterLfCr,
+            _ => Self::InLine,
+        }
+    }
+
+    /// How many of the bytes belong to the head, if it ends here.
+    pub fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            at += 1;
+            *self = match (*self, byte) {
+                (Self::AfterLf | Self::AfterLfCr, b'\n') => return Some(at),
+                (Self::AfterLf, b'\r') => Self::AfterLfCr,
+                (_, b'\n') => Self::AfterLf,
+                _ => {
+                    let rest = bytes.get(at..).unwrap_or_default();
+                    at += memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+                    Self::InLine
+                }
+            };
+        }
+        None
     }
 }
 
@@ -46,6 +102,14 @@ const MAX_CANDIDATES: usize = 16;
 
 /// Up to this length an unfinished first line is checked with every piece.
 const SHORT_LINE: usize = 128;
+
+/// A segment within what is collected that can begin a message.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    start: usize,
+    len: usize,
+    at: Timestamp,
+}
 
 /// A head that is being collected.
 #[derive(Debug, Default)]
@@ -58,8 +122,10 @@ pub(super) struct Partial {
     /// Whether the first line is there and was found plausible.
     is_line_checked: bool,
     has_newline: bool,
-    /// Where later segments began, and when: other candidates, should this one fail.
-    starts: Vec<(usize, Timestamp)>,
+    /// Later segments that can begin a message: other candidates, should this one fail.
+    later: Vec<Candidate>,
+    /// Length of the segment that this candidate begins with.
+    first_len: usize,
     pub first_byte: Timestamp,
     pub last_byte: Timestamp,
     pub anomalies: Anomalies,
@@ -72,8 +138,8 @@ pub(super) enum Progress {
     More,
     /// It ends after so many bytes.
     Whole(usize),
-    /// It is larger than the limit.
-    TooLarge,
+    /// It is larger than the limit; it ends after so many bytes, if it does.
+    TooLarge(Option<usize>),
     /// It is not the head of a message.
     NotHttp,
 }
@@ -82,16 +148,35 @@ impl Partial {
     /// Collects from here on. `role` is the side's, where it is known.
     pub fn new(piece: Piece<'_>, role: Option<Role>, anomalies: Anomalies) -> Self {
         let role = sniff::begins(piece.bytes, role);
-        let mut partial = Self { first_byte: piece.at, role, anomalies, ..Self::default() };
+        let (first_byte, first_len) = (piece.at, piece.bytes.len());
+        let mut partial = Self { first_byte, first_len, role, anomalies, ..Self::default() };
         partial.append(piece);
-        partial.starts.clear();
         partial
     }
 
-    pub fn append(&mut self, piece: Piece<'_>) {
-        if piece.segment_start && self.starts.len() < MAX_CANDIDATES {
-            self.starts.push((self.bytes.len(), piece.at));
+    /// As [`Self::append`], and notes the piece as another candidate if it can be one. `role` is the
+    /// side's, where it is known.
+    pub fn append_candidate(&mut self, piece: Piece<'_>, role: Option<Role>) {
+        if piece.segment_start && sniff::begins(piece.bytes, role).is_some() {
+            // The latest one is always among them.
+            self.later.truncate(MAX_CANDIDATES - 1);
+            let (start, len, at) = (self.bytes.len(), piece.bytes.len(), piece.at);
+            self.later.push(Candidate { start, len, at });
         }
+        self.append(piece);
+    }
+
+    /// Whether the first line is whole in one segment.
+    pub fn is_line_in_one_segment(&self) -> bool {
+        memchr::memchr(b'\n', &self.bytes).is_some_and(|end| end < self.first_len)
+    }
+
+    /// Whether a segment began at this byte.
+    pub fn is_start(&self, at: usize) -> bool {
+        self.later.iter().any(|candidate| candidate.start == at)
+    }
+
+    pub fn append(&mut self, piece: Piece<'_>) {
         if piece.conflict {
             self.anomalies.insert(Anomaly::OverlapConflict);
         }
@@ -101,36 +186,44 @@ impl Partial {
     }
 
     pub fn held(&self) -> usize {
-        size_of::<Self>() + self.bytes.capacity() + self.starts.capacity() * 16
+        size_of::<Self>() + self.bytes.capacity() + self.later.capacity() * size_of::<Candidate>()
     }
 
     /// Whether the end of the head is there. Every byte is looked at a bounded number of times,
     /// however small the pieces are.
     pub fn progress(&mut self, max_head: usize) -> Progress {
-        if let Some(end) = head::find_end(&self.bytes, &mut self.scanned) {
-            return if end > max_head { Progress::TooLarge } else { Progress::Whole(end) };
+        let end = head::find_end(&self.bytes, &mut self.scanned);
+        if let Some(end) = end
+            && end <= max_head
+        {
+            return Progress::Whole(end);
         }
-        if self.bytes.len() > max_head {
-            return Progress::TooLarge;
-        }
-        if !self.is_line_checked && (self.has_newline || self.bytes.len() <= SHORT_LINE) {
+        let is_telling = self.has_newline || self.bytes.len() <= SHORT_LINE;
+        if self.role.is_some() && !self.is_line_checked && is_telling {
             self.is_line_checked = self.has_newline;
             self.role = sniff::begins(&self.bytes, self.role);
         }
-        if self.role.is_some() { Progress::More } else { Progress::NotHttp }
+        if self.role.is_none() {
+            Progress::NotHttp
+        } else if end.is_some() || self.bytes.len() > max_head {
+            Progress::TooLarge(end)
+        } else {
+            Progress::More
+        }
     }
 
     /// Gives up the first candidate for the next segment's start: how many bytes were dropped, and
     /// whether a candidate is left. `role` is the side's, where it is known.
     pub fn next_candidate(&mut self, role: Option<Role>) -> (usize, bool) {
-        if self.starts.is_empty() {
+        if self.later.is_empty() {
             return (self.bytes.len(), false);
         }
-        let (dropped, at) = self.starts.remove(0);
+        let Candidate { start: dropped, len, at } = self.later.remove(0);
         self.bytes.drain(..dropped);
-        for (start, _) in &mut self.starts {
-            *start = start.saturating_sub(dropped);
+        for candidate in &mut self.later {
+            candidate.start = candidate.start.saturating_sub(dropped);
         }
+        self.first_len = len;
         self.scanned = 0;
         self.has_newline = memchr::memchr(b'\n', &self.bytes).is_some();
         self.is_line_checked = false;

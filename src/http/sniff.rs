@@ -48,7 +48,7 @@ fn is_request_line(bytes: &[u8]) -> bool {
 
 /// What a stream is that does not begin as HTTP/1.x.
 pub(super) fn protocol(bytes: &[u8]) -> Protocol {
-    if matches!(bytes, [0x16, 0x03, 0..=4, ..]) {
+    if matches!(bytes, [0x16] | [0x16, 0x03] | [0x16, 0x03, 0..=4, ..]) {
         return Protocol::Tls;
     }
     if bytes.starts_with(b"PRI * HTTP/2.0\r\n") {

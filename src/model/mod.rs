@@ -14,6 +14,8 @@ pub mod segment;
 pub mod seq;
 pub mod stream;
 pub mod tally;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod time;
 pub mod watch;
 

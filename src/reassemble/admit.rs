@@ -165,7 +165,11 @@ impl<H: StreamHandler> Reassembler<H> {
         let (key, is_scoped) = (flow.info.key, flow.is_scoped);
         self.close(slot, CloseReason::Reused);
         self.table.remove(slot);
-        self.begin(&key, is_scoped, side, segment).ok().flatten()
+        self.begin(&key, is_scoped, side, segment).unwrap_or_else(|_| {
+            // Whoever opens it now is not its client; but the connection counted so far.
+            self.count_unclaimed(segment, false);
+            None
+        })
     }
 
     /// What the SYN cache knows of a segment's connection, where the numbers fit.

@@ -239,7 +239,7 @@ impl<F> Flow<F> {
         loop {
             let low = self.deliver_waiting(Side::Low, cx);
             let high = self.deliver_waiting(Side::High, cx);
-            if !low && !high {
+            if !low && !high && !self.break_circle(cx) {
                 break;
             }
         }
@@ -256,6 +256,26 @@ impl<F> Flow<F> {
         }
     }
 
+    /// Where both sides' next bytes are there and wait for each other, one was sent again: with a
+    /// later acknowledgment, and together with what came later. The client's go first, as far as the
+    /// server had received them. True if there was such a circle.
+    fn break_circle<H>(&mut self, cx: &mut Context<'_, H>) -> bool
+    where
+        H: StreamHandler<Flow = F>,
+    {
+        let side = self.info.client.unwrap_or(Side::Low);
+        if self.half(side).front().is_none() {
+            return false;
+        }
+        let Some(after) = self.half(side.peer()).front().map(|held| held.after) else {
+            return false;
+        };
+        let received = after.map(|after| after.distance(self.half(side).next()));
+        let limit = received.and_then(|received| usize::try_from(received).ok());
+        self.deliver_front(side, limit.unwrap_or(usize::MAX), cx);
+        true
+    }
+
     /// Delivers what waits on one side and is next in line; true if anything moved.
     fn deliver_waiting<H>(&mut self, side: Side, cx: &mut Context<'_, H>) -> bool
     where
@@ -266,11 +286,14 @@ impl<F> Flow<F> {
             if held.after.is_some_and(|ack| !self.half(side.peer()).has_reached(ack)) {
                 return moved;
             }
-            self.deliver_front(side, cx);
+            self.deliver_front(side, usize::MAX, cx);
             moved = true;
         }
         if self.half(side).is_fin_due() {
-            self.half_mut(side).done = true;
+            // What waits beyond the FIN was never sent by this connection.
+            let beyond = self.half_mut(side).finish();
+            cx.counts.buffered = cx.counts.buffered.saturating_sub(beyond);
+            cx.counts.refused = cx.counts.refused.saturating_add(beyond);
             moved = true;
             if let Some(flow) = &mut self.handler {
                 cx.handler.finished(&self.info, flow, side, self.last);
@@ -279,11 +302,12 @@ impl<F> Flow<F> {
         moved
     }
 
-    fn deliver_front<H>(&mut self, side: Side, cx: &mut Context<'_, H>)
+    /// Delivers at most so many bytes of the segment that is next in line.
+    fn deliver_front<H>(&mut self, side: Side, limit: usize, cx: &mut Context<'_, H>)
     where
         H: StreamHandler<Flow = F>,
     {
-        let Some((held, seen, left)) = self.half_mut(side).take_front() else { return };
+        let Some((held, seen, left)) = self.half_mut(side).take_front(limit) else { return };
         let counts = &mut *cx.counts;
         counts.buffered = counts.buffered.saturating_sub(held.bytes.len() as u64);
         counts.duplicate = counts.duplicate.saturating_add(seen as u64);
@@ -316,10 +340,7 @@ impl<F> Flow<F> {
             });
             match overdue {
                 Some((side, len)) => self.skip(side, len, cx),
-                None => match self.overdue_circle(patience, cx.now) {
-                    Some(side) => self.deliver_front(side, cx),
-                    None => return self.pump(cx),
-                },
+                None => return self.pump(cx),
             }
             let outcome = self.pump(cx);
             if outcome != Outcome::Open {
@@ -335,6 +356,10 @@ impl<F> Flow<F> {
         if self.unread == Some(side) {
             return 0;
         }
+        let peer_comes_first = self.peer_comes_first(side) && !self.peer_comes_first(side.peer());
+        if peer_comes_first && self.half(side.peer()).acknowledged_hole() > 0 {
+            return 0;
+        }
         let acknowledged = half.hole_older_than(now - patience.acknowledged);
         if acknowledged > 0 {
             return acknowledged;
@@ -344,14 +369,14 @@ impl<F> Flow<F> {
         if is_silent { half.hole_before_waiting().unwrap_or(0) } else { 0 }
     }
 
-    /// A side whose next bytes have waited too long for the other side's bytes: only where both wait
-    /// for each other, which no two hosts do that speak the truth.
-    fn overdue_circle(&self, patience: Patience, now: Timestamp) -> Option<Side> {
-        let is_overdue = |half: &Half| {
-            half.front().is_some_and(|held| held.since + patience.acknowledged <= now)
-        };
-        let is_circle = self.low.acknowledged_hole() == 0 && self.high.acknowledged_hole() == 0;
-        [Side::Low, Side::High].into_iter().find(|&side| is_circle && is_overdue(self.half(side)))
+    /// Whether the other side's next bytes wait behind a hole of their own and for nothing more of this
+    /// side: then they come before what this side has missed here.
+    fn peer_comes_first(&self, side: Side) -> bool {
+        let next = self.half(side).next();
+        let peer = self.half(side.peer());
+        let is_after = |after: SeqNum| after.distance(next) <= 0;
+        peer.front().is_none()
+            && peer.first_waiting().is_some_and(|held| held.after.is_some_and(is_after))
     }
 
     /// Gives up hole after hole until no more than `keep` bytes of memory wait; with 0, until nothing
@@ -365,7 +390,8 @@ impl<F> Flow<F> {
             if keep > 0 && self.held_memory() <= keep {
                 return outcome;
             }
-            let hole = [Side::Low, Side::High].into_iter().find_map(|side| {
+            let first = if self.peer_comes_first(Side::Low) { Side::High } else { Side::Low };
+            let hole = [first, first.peer()].into_iter().find_map(|side| {
                 let half = self.half(side);
                 let acked = half.acknowledged_hole();
                 let len = if acked > 0 { acked } else { half.hole_before_waiting()? };
@@ -373,18 +399,28 @@ impl<F> Flow<F> {
             });
             match hole {
                 Some((side, len)) => self.skip(side, len, cx),
-                // Nothing but a circle of sides that wait for each other's acknowledgments.
-                None if self.low.front().is_some() => self.deliver_front(Side::Low, cx),
-                None if self.high.front().is_some() => self.deliver_front(Side::High, cx),
+                // Bytes that wait for what the other side never had.
+                None if self.low.front().is_some() => {
+                    self.deliver_front(Side::Low, usize::MAX, cx);
+                }
+                None if self.high.front().is_some() => {
+                    self.deliver_front(Side::High, usize::MAX, cx);
+                }
                 None => return outcome,
             }
         }
     }
 
+    /// Gives up a hole of this length in front of a side: first the part that the other side's next
+    /// bytes come after, so that they keep their place.
     fn skip<H>(&mut self, side: Side, len: u64, cx: &mut Context<'_, H>)
     where
         H: StreamHandler<Flow = F>,
     {
+        let next = self.half(side).next();
+        let after = self.half(side.peer()).first_waiting().and_then(|held| held.after);
+        let before = after.and_then(|after| u64::try_from(after.distance(next)).ok());
+        let len = before.filter(|before| *before > 0).map_or(len, |before| len.min(before));
         self.half_mut(side).pass(len);
         cx.counts.unseen = cx.counts.unseen.saturating_add(len);
         cx.counts.gaps = cx.counts.gaps.saturating_add(1);

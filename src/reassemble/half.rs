@@ -162,6 +162,12 @@ impl Half {
         self.known && !self.done && self.has_fin && self.fin.distance(self.next) <= 0
     }
 
+    /// The FIN is delivered: nothing comes any more. Gives the bytes that waited beyond it.
+    pub fn finish(&mut self) -> u64 {
+        self.done = true;
+        self.waiting.take().map_or(0, |waiting| waiting.bytes())
+    }
+
     /// Whether bytes at `seq` are the next to deliver, with nothing waiting before or behind.
     pub fn is_next(&self, seq: SeqNum) -> bool {
         self.known && seq == self.next && self.waiting.is_none() && !self.has_fin
@@ -244,6 +250,11 @@ impl Half {
         if is_lost { u64::from(self.astray.0.wrapping_sub(self.next.0)) } else { 0 }
     }
 
+    /// The first waiting segment, next in line or not.
+    pub fn first_waiting(&self) -> Option<&Held> {
+        self.waiting.as_ref()?.first()
+    }
+
     /// What the first waiting segment must wait for, if it is next in line: `None` when there is a
     /// hole before it or nothing waits.
     pub fn front(&self) -> Option<&Held> {
@@ -251,9 +262,9 @@ impl Half {
     }
 
     /// Takes the first waiting segment if it is next in line; see [`Waiting::take_first`].
-    pub fn take_front(&mut self) -> Option<(Held, usize, usize)> {
+    pub fn take_front(&mut self, limit: usize) -> Option<(Held, usize, usize)> {
         let waiting = self.waiting.as_mut()?;
-        let taken = waiting.take_first();
+        let taken = waiting.take_first(limit);
         if waiting.is_empty() {
             self.waiting = None;
         }

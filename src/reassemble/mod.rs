@@ -18,12 +18,15 @@ mod bounds;
 mod clock;
 mod engine;
 mod flow;
+mod fuzz;
 mod half;
 mod syn_cache;
 mod table;
 mod waiting;
 
 pub use engine::{Limits, Reassembler};
+#[doc(hidden)]
+pub use fuzz::fuzz_segments;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]

@@ -7,6 +7,7 @@
 //! numbers, and when to give a hole up.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::model::{Piece, SeqNum, Timestamp};
 
@@ -67,6 +68,11 @@ impl Waiting {
         self.bytes.saturating_add(self.pieces.len().saturating_mul(HELD_OVERHEAD))
     }
 
+    /// Bytes that wait.
+    pub fn bytes(&self) -> u64 {
+        self.bytes as u64
+    }
+
     pub fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }
@@ -91,22 +97,37 @@ impl Waiting {
         self.pieces.first_key_value().map(|(_, held)| held)
     }
 
-    /// Takes the first segment, if it is next in line.
+    /// Takes the first segment, if it is next in line; where it has more than `limit` new bytes, the
+    /// rest stays.
     ///
     /// Returns it with the number of its leading bytes that were delivered before (overlap with an
     /// earlier segment) and the number left, which is 0 when another covered it.
-    pub fn take_first(&mut self) -> Option<(Held, usize, usize)> {
+    pub fn take_first(&mut self, limit: usize) -> Option<(Held, usize, usize)> {
         let entry = self.pieces.first_entry()?;
         let start = *entry.key();
         if start > self.here {
             return None;
         }
-        let held = entry.remove();
-        self.bytes = self.bytes.saturating_sub(held.bytes.len());
+        let mut held = entry.remove();
         let seen = usize::try_from(self.here.wrapping_sub(start)).unwrap_or(usize::MAX);
         let seen = seen.min(held.bytes.len());
+        self.keep_rest(start, seen.saturating_add(limit), &mut held);
+        self.bytes = self.bytes.saturating_sub(held.bytes.len());
         let left = held.bytes.len().saturating_sub(seen);
         Some((held, seen, left))
+    }
+
+    /// Puts back what of a segment lies behind its first `len` bytes, unless something is there.
+    fn keep_rest(&mut self, start: u64, len: usize, held: &mut Held) {
+        let Some((first, rest)) = held.bytes.split_at_checked(len) else { return };
+        let Entry::Vacant(place) = self.pieces.entry(start.wrapping_add(len as u64)) else {
+            return;
+        };
+        if rest.is_empty() || first.is_empty() {
+            return;
+        }
+        place.insert(Held { bytes: rest.into(), segment_start: false, ..*held });
+        held.bytes = first.into();
     }
 
     /// Linux's rule. An overlap with an earlier segment is cut off only at delivery, as there: the

@@ -73,6 +73,13 @@ impl Stage {
         Load { place: self.client.clone(), ..Load::new(self.v1.addr()) }
     }
 
+    /// The client's load, so large and so fast unless the environment says otherwise.
+    pub fn sized_load(&self, count: usize, rate: usize) -> Load {
+        let count = setting("SHADOWTAP_REQUESTS", count);
+        let rate = u32::try_from(setting("SHADOWTAP_RATE", rate)).expect("a rate");
+        Load { count, rate, connections: 32, ..self.load() }
+    }
+
     /// `mirror` of v1's port at v2, beside v1; ledger as JSON.
     pub fn mirror(&self) -> Run {
         self.mirror_to(&self.v2.url())

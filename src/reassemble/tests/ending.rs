@@ -54,6 +54,16 @@ fn a_fin_waits_for_the_bytes_before_it() {
 }
 
 #[test]
+fn what_waits_beyond_the_fin_is_refused() {
+    let mut tap = Tap::established();
+    tap.quiet(c(110).ack(501).data(b"beyond"));
+    tap.quiet(c(104).ack(501).fin());
+    tap.expect(c(101).ack(501).data(b"abc"), &["C abc", "C fin"]);
+    assert_eq!((tap.reassembler.counts().refused, tap.reassembler.memory()), (6, 0));
+    tap.finish(&["close 0 end_of_capture"]);
+}
+
+#[test]
 fn a_fin_far_away_is_forged() {
     let mut tap = Tap::established();
     tap.quiet(c(101 + (1 << 30) + 7).ack(501).fin());

@@ -89,6 +89,15 @@ fn a_lost_answer_does_not_hold_the_next_request_for_long() {
 }
 
 #[test]
+fn a_long_hole_keeps_the_place_of_what_was_sent_in_its_middle() {
+    let mut tap = Tap::established();
+    // Two answers lost, a request sent after each.
+    tap.quiet(c(101).ack(550).data(b"r1"));
+    tap.quiet(c(103).ack(600).data(b"r2"));
+    tap.wait(250, &["S gap 49", "C r1", "S gap 50", "C r2"]);
+}
+
+#[test]
 fn a_lost_fin_is_one_unseen_byte() {
     let mut tap = Tap::established();
     tap.expect(s(501).ack(101).data(b"bye"), &["S bye"]);

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::testing::{Random, seeds};
+use crate::model::testing::{Random, seeds};
 
 const SIDES: [bool; 2] = [true, false];
 

@@ -23,7 +23,8 @@ fn end_by(shadowtap: Shadowtap, signal: Signal) -> (Duration, Option<i32>) {
     let finished = shadowtap.finish(PATIENCE);
     let took = start.elapsed();
     finished.ledger().assert_balanced();
-    assert_eq!(finished.ledger().count("/packets/received"), 0, "it was not quiet");
+    // Now and then the kernel tells its multicast groups (IPv6 with an extension header).
+    assert_eq!(finished.ledger().count("/packets/decoded"), 0, "it was not quiet");
     (took, finished.code())
 }
 
@@ -105,7 +106,7 @@ fn a_duration_ends_it_without_a_packet() {
     assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(5), "{took:?}");
     let ledger = finished.expect_code(0).ledger();
     ledger.assert_balanced();
-    assert_eq!(ledger.count("/packets/received"), 0);
+    assert_eq!(ledger.count("/packets/decoded"), 0);
 }
 
 #[test]

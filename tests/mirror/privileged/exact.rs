@@ -8,7 +8,7 @@ use crate::support::nginx::Nginx;
 use crate::support::request::exact;
 use crate::support::shadowtap::Run;
 use crate::support::stage::{
-    Stage, assert_all_answered, assert_logged, capturing, patience_for, report, setting,
+    Stage, assert_all_answered, assert_logged, capturing, patience_for, report,
 };
 use crate::support::v2::V2;
 use crate::support::{PATIENCE, alone};
@@ -44,25 +44,18 @@ fn mirrors_exactly(name: &str, stage: &Stage, load: &Load) {
     ));
 }
 
-/// As large as the environment says; by default what a debug build does in a few seconds.
-fn sized(load: Load) -> Load {
-    let count = setting("SHADOWTAP_REQUESTS", 5_000);
-    let rate = u32::try_from(setting("SHADOWTAP_RATE", 1_500)).expect("a rate");
-    Load { count, rate, connections: 32, ..load }
-}
-
 #[test]
 fn show_loopback_v2_receives_exactly_what_v1_was_asked() {
     let _alone = alone();
     let stage = Stage::loopback();
-    mirrors_exactly("loopback", &stage, &sized(stage.load()));
+    mirrors_exactly("loopback", &stage, &stage.sized_load(5_000, 1_500));
 }
 
 #[test]
 fn show_veth_v2_receives_exactly_what_v1_was_asked() {
     let _alone = alone();
     let stage = Stage::veth();
-    mirrors_exactly("veth", &stage, &sized(stage.load()));
+    mirrors_exactly("veth", &stage, &stage.sized_load(5_000, 1_500));
 }
 
 /// As a sidecar runs: no interface named, configured by the environment, clients near and far, over

@@ -1,0 +1,184 @@
+//! After a hole, and from the middle: the next sure message start, and nothing weaker.
+
+use super::*;
+
+#[test]
+fn a_hole_in_a_body_of_known_length_costs_that_message_only() {
+    let mut wire = Wire::new();
+    wire.c("POST /1 HTTP/1.1\r\nContent-Length: 10\r\n\r\nab").c_gap(5).c("hij").c(get("/2"));
+    wire.expect(&["#0 POST /1 \"abhij\" incomplete [gap]", "#1 GET /2"]);
+    // To its very end, and over its end.
+    let mut wire = Wire::new();
+    wire.c("POST /1 HTTP/1.1\r\nContent-Length: 10\r\n\r\nab").c_gap(8).c(get("/2"));
+    wire.expect(&["#0 POST /1 \"ab\" incomplete [gap]", "#1 GET /2"]);
+    let mut wire = Wire::new();
+    wire.c("POST /1 HTTP/1.1\r\nContent-Length: 10\r\n\r\nab").c_gap(9).c("ET /2 HTTP/1.1\r\n\r\n");
+    wire.c(get("/3")).expect(&["#0 POST /1 \"ab\" incomplete [gap]", "#1 GET /3"]);
+}
+
+#[test]
+fn a_hole_in_chunk_data_costs_that_message_only() {
+    let mut wire = Wire::new();
+    wire.c("POST /1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\na\r\n01").c_gap(4).c("6789\r\n");
+    wire.c("0\r\n\r\n").c(get("/2"));
+    wire.expect(&["#0 POST /1 \"016789\" incomplete [gap]", "#1 GET /2"]);
+}
+
+#[test]
+fn a_hole_in_chunk_framing_is_left_at_the_next_message() {
+    let mut wire = Wire::new();
+    wire.c("POST /1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\na\r\n01").c_gap(12);
+    wire.c("rest of a chunk\r\n0\r\n\r\n").c(get("/2"));
+    wire.expect(&["#0 POST /1 \"01\" incomplete [gap]", "#1 GET /2"]);
+}
+
+#[test]
+fn a_hole_in_a_head_is_left_at_the_next_message() {
+    let mut wire = Wire::new();
+    wire.c("GET /1 HTTP/1.1\r\nHost: a\r\nCoo").c_gap(100).c("more: x\r\n\r\n").c(get("/2"));
+    wire.expect(&["#0 GET /1 incomplete [gap]", "#1 GET /2"]);
+    // Not even the start line was there.
+    let mut wire = Wire::new();
+    wire.c("GET /1 HT").c_gap(100).c("more: x\r\n\r\n").c(get("/2"));
+    wire.expect(&["#0 GET /2"]);
+}
+
+#[test]
+fn a_hole_between_messages_may_hold_some() {
+    let mut wire = Wire::new();
+    wire.c(get("/1")).s(ok("1")).c_gap(500).s(ok("lost one")).c(get("/3")).s(ok("3"));
+    wire.expect(&[
+        "#0 GET /1",
+        "#0 200 \"1\" for 0",
+        "#1 200 \"lost one\" for - incomplete [gap]",
+        "#1 GET /3",
+        "#2 200 \"3\" for 1",
+    ]);
+}
+
+#[test]
+fn a_request_in_several_segments_is_a_sure_start_too() {
+    let mut wire = Wire::new();
+    wire.c(get("/1")).c_gap(9);
+    for piece in ["GET /2 HT", "TP/1.1\r\nHost: a\r", "\n\r", "\nGET /3 HTTP/1.1\r\n\r\n"] {
+        wire.c(piece);
+    }
+    wire.expect(&["#0 GET /1", "#1 GET /2", "#2 GET /3"]);
+}
+
+#[test]
+fn a_candidate_that_fails_gives_way_to_the_next_segment() {
+    let mut wire = Wire::new();
+    // The tail of a form: begins like a request line, and has no line end for long.
+    wire.c(get("/1")).c_gap(9).c("name value and no end of line");
+    for n in 0..100 {
+        wire.c(format!("part{n} of the same line, "));
+    }
+    wire.c(get("/2"));
+    wire.expect(&["#0 GET /1", "#1 GET /2"]);
+}
+
+#[test]
+fn nothing_weaker_than_a_whole_valid_head_at_a_segment_start() {
+    for tail in [
+        "GET /2 HTTP/1.1\r\nbad header\r\n\r\n",
+        "GET /2 HTTP/1.2\r\n\r\n",
+        "GET /2 HTTP/2.0\r\n\r\n",
+        "GET /2\r\n\r\n",
+        "\r\nGET /2 HTTP/1.1\r\n\r\n",
+        "xGET / 2 HTTP/1.1\r\n\r\n",
+    ] {
+        let mut wire = Wire::new();
+        wire.c(get("/1")).c_gap(9).c(tail).c(get("/3"));
+        wire.expect(&["#0 GET /1", "#1 GET /3"]);
+    }
+    let mut wire = Wire::new();
+    wire.c(get("/1")).c_gap(9).c_within(get("/2")).c("x").c_within(get("/2")).c(get("/3"));
+    wire.expect(&["#0 GET /1", "#1 GET /3"]);
+}
+
+#[test]
+fn no_request_begins_within_a_response() {
+    let mut wire = Wire::new();
+    wire.c(get("/1")).s("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc").c_gap(3);
+    wire.c(get("/2")).s("defghij").c(get("/3"));
+    wire.expect(&["#0 GET /1", "#0 200 \"abcdefghij\" for 0", "#1 GET /3"]);
+}
+
+#[test]
+fn a_hole_in_a_response_leaves_the_requests_alone() {
+    let mut wire = Wire::new();
+    wire.c(get("/1")).s("HTTP/1.1 200 OK\r\nContent-Le").s_gap(50).s("tail");
+    wire.c(get("/2")).s(ok("2"));
+    wire.expect(&["#0 GET /1", "#0 200 for 0 incomplete [gap]", "#1 GET /2", "#1 200 \"2\" for 1"]);
+}
+
+#[test]
+fn a_body_until_close_with_a_hole_is_never_whole() {
+    let mut wire = Wire::new();
+    wire.c(get("/")).s("HTTP/1.0 200 OK\r\n\r\nabc").s_gap(1).s("def").s_fin();
+    wire.expect(&["#0 GET /", "#0 200 \"abcdef\" for 0 incomplete [gap]"]);
+    let mut wire = Wire::new();
+    wire.c(get("/")).s("HTTP/1.0 200 OK\r\n\r\nabc").s_gap(1).s_fin();
+    wire.expect(&["#0 GET /", "#0 200 \"abc\" for 0 incomplete [gap]"]);
+}
+
+#[test]
+fn pairing_is_not_guessed_while_requests_may_be_missing() {
+    let mut wire = Wire::new();
+    // The client pipelines, so what was in the hole may still be answered.
+    wire.c(get("/1") + &get("/2")).s(ok("1")).s(ok("2")).c_gap(40).c("HEAD /4 HTTP/1.1\r\n\r\n");
+    wire.messages.clear();
+    wire.s(ok("3")).s("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").s_fin();
+    wire.expect(&[
+        "#2 200 \"3\" for - incomplete [gap]",
+        "#3 200 for - incomplete [gap closed_early]",
+    ]);
+}
+
+#[test]
+fn a_lost_head_request_does_not_swallow_what_follows_its_answer() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n";
+    // The next response in a segment of its own.
+    let mut wire = Wire::new();
+    wire.c(get("/1")).s(ok("1")).c_gap(40).s(head).s(ok("next"));
+    wire.messages.drain(..2);
+    wire.expect(&["#1 200 for - incomplete [gap]", "#2 200 \"next\" for - incomplete [gap]"]);
+    // The next request.
+    let mut wire = Wire::new();
+    wire.c(get("/1")).s(ok("1")).c_gap(40).s(head).c(get("/3")).s(ok("3"));
+    wire.messages.drain(..2);
+    wire.expect(&["#1 200 for - incomplete [gap]", "#1 GET /3", "#2 200 \"3\" for 1"]);
+}
+
+#[test]
+fn from_the_middle_the_first_whole_request_and_everything_after() {
+    for client in [Some(CLIENT), None] {
+        let mut wire = Wire::from_the_middle(client);
+        wire.c("tail of a body").s("tail of an answer").c(get("/1")).s(ok("1")).c(post("/2", "x"));
+        wire.expect(&["#0 GET /1", "#0 200 \"1\" for 0", "#1 POST /2 \"x\""]);
+        assert_eq!(wire.reader.counts().skipped.total(), 31);
+    }
+}
+
+#[test]
+fn from_the_middle_a_response_tells_who_is_who() {
+    let mut wire = Wire::from_the_middle(None);
+    wire.s(ok("0")).c(get("/1")).s(ok("1"));
+    wire.expect(&["#0 200 \"0\" for -", "#0 GET /1", "#1 200 \"1\" for 0"]);
+}
+
+#[test]
+fn from_the_middle_nothing_is_invented() {
+    let mut wire = Wire::from_the_middle(None);
+    wire.c("\x16\x03\x01\x02").s("\x16\x03\x03").c("hello there HTTP/1.1").c("{\"a\": 1}\r\n\r\n");
+    wire.close(CloseReason::Fin).expect(&[]);
+}
+
+#[test]
+fn a_server_that_only_seems_to_begin_an_answer_does_not_stop_the_search() {
+    let mut wire = Wire::from_the_middle(None);
+    // Text that could be the start of a request line hangs on the server's side.
+    wire.s("word and another").c(get("/1"));
+    wire.expect(&["#0 GET /1"]);
+}
