@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release/shadowtap
 IMAGE ?= shadowtap:dev
 
-.PHONY: help demo test lint fixtures image
+.PHONY: help demo test lint bench fixtures image
 
 help: ## this menu
 	@echo "shadowtap: make TARGET"
@@ -25,6 +25,12 @@ test: ## all tests, real servers and network namespaces included (root or sudo f
 lint: ## format, clippy, rustdoc, shell scripts, manifests
 	@scripts/setup.sh lint
 	@scripts/lint.sh
+
+bench: ## speed beside libpcap, tcpdump, wrk and memcpy (root; docs/performance.md)
+	@scripts/setup.sh bench
+	cargo bench --locked --bench pipeline
+	cargo build --release --locked
+	scripts/bench.sh
 
 fixtures: ## make the pcap fixtures anew from real servers and clients (root)
 	@scripts/setup.sh build fixtures

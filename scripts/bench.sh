@@ -140,6 +140,7 @@ big_enough() { [ "$(stat -c %s "$1" 2>/dev/null || echo 0)" -ge "$2" ]; }
 capture() { # FILE MAX_BYTES CONNECTIONS KIND [DELAY]: stops at the size or after 12 s of load
     local file=$1 max=$2 connections=$3 loader turn
     shift 3
+    rm -f "$work/tcpdump.err"
     "${inside[@]}" tcpdump -i lo -B 131072 -U -w "$file" port 18480 2>"$work/tcpdump.err" &
     local dump=$!
     pids+=("$dump")
@@ -185,8 +186,8 @@ done
 # ---- live: v1 alone, with the mirror, with tcpdump ----
 
 mirror_start() {
-    # The ledger from the run before: gone, so that nothing old is read.
-    rm -f "$work/mirror.json"
+    # What the run before wrote goes first: it says `mirroring`, too.
+    rm -f "$work/mirror.json" "$work/mirror.err"
     "${inside[@]}" "$shadowtap" mirror -i lo -p 18480 --to "$v2" --methods all --json \
         >"$work/mirror.json" 2>"$work/mirror.err" &
     observer=$!
@@ -195,6 +196,7 @@ mirror_start() {
 }
 
 tcpdump_start() {
+    rm -f "$work/tcpdump.err"
     "${inside[@]}" tcpdump -i lo -B 65536 -w /dev/null port 18480 2>"$work/tcpdump.err" &
     observer=$!
     pids+=("$observer")
@@ -256,6 +258,17 @@ for kind in get post; do
         sample "replay.$kind.replay" "requests/s" "$by_us"
         sample "replay.$kind.replay_vs_wrk" ratio "$(calc "$by_us / $by_wrk")"
     done
+done
+
+# ---- what `cargo bench` found before, if it ran ----
+
+# Medians of criterion's files, as elements a second.
+for found in "$target"/criterion/*/*/new; do
+    [ -e "$found/estimates.json" ] || continue
+    name=$(sed -n 's/.*"full_id":"\([^"]*\)".*/\1/p' "$found/benchmark.json" | tr / .)
+    elements=$(sed -n 's/.*"elements":\([0-9]*\).*/\1/p' "$found/benchmark.json")
+    nanos=$(sed 's/.*"median":{"confidence_interval":{[^}]*},"point_estimate":\([0-9.e+]*\).*/\1/' "$found/estimates.json")
+    sample "rooms.$name" "M/s" "$(calc "$elements / $nanos * 1e3")"
 done
 
 # ---- the table and the JSON ----

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that what a task needs is installed.
 #
-#   scripts/setup.sh TASK...      TASK: build demo test lint fixtures image
+#   scripts/setup.sh TASK...      TASK: build demo test lint bench fixtures image
 #
 # Asks for each tool by what it does, not by its package's name, so it is quick where everything is
 # there and never replaces, say, one nginx by another. What is missing is installed with apt-get on
@@ -32,9 +32,10 @@ needs() {
             ;;
         test) echo cc pkg-config libpcap-headers setcap setpriv ip nginx wrk tcpdump curl python3-venv ;;
         lint) echo cc pkg-config libpcap-headers shellcheck python3-venv ;;
+        bench) echo cc pkg-config libpcap-headers ip nginx wrk tcpdump ;;
         fixtures) echo ip nginx wrk tcpdump editcap curl python3 ;;
         image) echo docker ;;
-        *) die "unknown task '$1' (build demo test lint fixtures image)" ;;
+        *) die "unknown task '$1' (build demo test lint bench fixtures image)" ;;
     esac
 }
 
@@ -113,7 +114,7 @@ lint_ready() {
     done
 }
 
-[ $# -gt 0 ] || die "which task? (build demo test lint fixtures image)"
+[ $# -gt 0 ] || die "which task? (build demo test lint bench fixtures image)"
 
 missing=()
 packages=()
@@ -145,7 +146,7 @@ fi
 
 for task in "$@"; do
     case "$task" in
-        build | demo | test) rust_ready ;;
+        build | demo | test | bench) rust_ready ;;
         lint)
             rust_ready
             lint_ready
