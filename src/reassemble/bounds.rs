@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use super::engine::Reassembler;
-use super::flow::{Context, Outcome, Patience};
+use super::flow::{Context, Outcome};
+use super::holes::Patience;
 use super::table::Order;
 use crate::model::{CloseReason, StreamHandler};
 

@@ -20,6 +20,7 @@ mod engine;
 mod flow;
 mod fuzz;
 mod half;
+mod holes;
 mod syn_cache;
 mod table;
 mod waiting;
