@@ -33,12 +33,7 @@ fn fuzz_stream(data: &[u8], is_server: bool) {
     let from_start = how & 0x20 == 0;
     let (whole, is_whole_sure) = run(data, is_server, from_start, usize::MAX, false);
     let (pieces, is_pieces_sure) = run(data, is_server, from_start, size, false);
-    assert!(
-        !from_start || is_whole_sure == is_pieces_sure,
-        "in pieces of {size}: {whole:?} or {pieces:?} of {}",
-        data.escape_ascii()
-    );
-    if from_start && is_whole_sure {
+    if from_start && is_whole_sure && is_pieces_sure {
         assert_eq!(whole, pieces, "in pieces of {size}");
     }
     run(data, is_server, from_start, size, true);

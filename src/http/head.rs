@@ -4,7 +4,7 @@
 //! is no HTTP/1.x head at all. Guaranteed: spans lie within the input; linear time. httparse decides
 //! first; what it refuses gets the second pass of `lenient`, and the head then carries anomalies.
 
-use super::lenient;
+use super::{lenient, sniff};
 use crate::model::message::{Field, Span};
 use crate::model::{Anomalies, Anomaly, Version};
 
@@ -61,6 +61,11 @@ pub fn parse(bytes: &[u8], role: Role) -> Option<Head> {
         Some(head) => head,
         None => lenient::parse(bytes, role)?,
     };
+    if let StartLine::Request { method, .. } = head.start
+        && method.range().len() > sniff::MAX_METHOD
+    {
+        return None;
+    }
     if has_bare_lf(bytes) {
         head.anomalies.insert(Anomaly::BareLf);
     }

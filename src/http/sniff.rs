@@ -7,8 +7,8 @@ use super::head::Role;
 use super::lenient::is_tchar;
 use crate::model::ledger::Protocol;
 
-/// Longest method token taken for one. The longest registered has 16 characters; this is lenient.
-const MAX_METHOD: usize = 64;
+/// Longest method token taken for one. The longest registered has 17 characters; this is lenient.
+pub(super) const MAX_METHOD: usize = 1024;
 
 /// The role whose start line these bytes begin, if any: a status line or a request line. With `role`
 /// given only that one is considered. Bytes too few to tell count as yes.

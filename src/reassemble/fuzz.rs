@@ -129,6 +129,7 @@ fn check(reassembler: &mut Reassembler<Checker>) {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::fuzz_segments;
     use crate::model::testing::{Random, seeds};

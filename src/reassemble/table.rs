@@ -198,3 +198,14 @@ impl<F> Table<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_stays_small() {
+        // 72 bytes is what the HTTP reader keeps of an idle connection.
+        assert!(size_of::<Entry<[u64; 9]>>() <= 312, "{}", size_of::<Entry<[u64; 9]>>());
+    }
+}

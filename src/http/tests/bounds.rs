@@ -127,3 +127,8 @@ fn what_looks_like_message_starts_out_of_step_is_held_within_the_head_limit() {
     wire.c(get("/2"));
     assert_eq!(show(wire.messages.last().unwrap()), "#1 GET /2");
 }
+
+#[test]
+fn what_is_kept_of_an_idle_connection_stays_small() {
+    assert!(size_of::<Connection>() <= 72, "{}", size_of::<Connection>());
+}

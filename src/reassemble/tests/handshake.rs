@@ -83,8 +83,8 @@ fn a_flood_of_syns_and_their_answers_allocates_nothing() {
     let mut tap = Tap::established();
     for n in 0..200_000u32 {
         let port = 1024 + (n % 30_000) as u16;
-        tap.quiet(c(n).syn().from_port(port));
-        tap.quiet(s(!n).syn().ack(n + 1).from_port(port));
+        tap.quiet(c(n).syn().port(port));
+        tap.quiet(s(!n).syn().ack(n + 1).port(port));
     }
     assert_eq!(tap.reassembler.flows(), 1);
     tap.expect(c(101).ack(501).data(b"alive"), &["C alive"]);

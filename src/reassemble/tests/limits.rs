@@ -10,8 +10,8 @@ fn limited(change: impl FnOnce(&mut Limits)) -> Tap {
 
 /// Begins a connection from that port with one byte that waits behind a hole of one.
 fn waiting(tap: &mut Tap, port: u16, len: usize) -> Vec<String> {
-    tap.quiet(c(100).syn().from_port(port));
-    tap.push(c(102).data(&vec![b'x'; len]).from_port(port))
+    tap.quiet(c(100).syn().port(port));
+    tap.push(c(102).data(&vec![b'x'; len]).port(port))
 }
 
 #[test]
@@ -39,20 +39,20 @@ fn memory_of_all_together_is_held_and_the_longest_holder_goes_first() {
     assert_eq!(events, ["open 3 C start", "C gap 1", &x, "close 0 evicted", "open 4 C middle"]);
     assert!(tap.reassembler.memory() <= 3_000);
     // The evicted one goes on from where it was: nothing old is new again.
-    tap.quiet(c(102).data(&[b'x'; 700]).from_port(1001));
-    tap.expect(c(802).data(b"on").from_port(1001), &["C on"]);
+    tap.quiet(c(102).data(&[b'x'; 700]).port(1001));
+    tap.expect(c(802).data(b"on").port(1001), &["C on"]);
 }
 
 #[test]
 fn who_held_nothing_in_between_is_not_the_longest_holder() {
     let mut tap = limited(|l| l.memory = 2_000);
     waiting(&mut tap, 1001, 700);
-    tap.expect(c(101).data(b"!").from_port(1001), &["C !", &format!("C {}", "x".repeat(700))]);
+    tap.expect(c(101).data(b"!").port(1001), &["C !", &format!("C {}", "x".repeat(700))]);
     assert_eq!(tap.reassembler.memory(), 0);
     tap.wait(10, &[]);
     waiting(&mut tap, 1002, 700);
     tap.wait(10, &[]);
-    tap.quiet(c(900).data(&[b'y'; 700]).from_port(1001));
+    tap.quiet(c(900).data(&[b'y'; 700]).port(1001));
     let events = waiting(&mut tap, 1003, 700);
     assert!(events.contains(&"close 1 evicted".to_owned()), "{events:?}");
 }
@@ -72,15 +72,15 @@ fn what_the_reader_holds_is_charged() {
 #[test]
 fn connections_have_a_limit_and_remembered_ones_go_first() {
     let mut tap = limited(|l| l.flows = 2);
-    let data = |port: u16| c(101).data(b"x").from_port(port);
+    let data = |port: u16| c(101).data(b"x").port(port);
     tap.expect(data(1), &["open 0 C middle", "C x"]);
     tap.expect(data(2), &["open 1 C middle", "C x"]);
-    tap.expect(c(102).rst().from_port(2), &["close 1 reset"]);
+    tap.expect(c(102).rst().port(2), &["close 1 reset"]);
     tap.expect(data(3), &["open 2 C middle", "C x"]);
     assert_eq!(tap.reassembler.flows(), 2);
     // Now the one that was silent for longest.
     tap.wait(10, &[]);
-    tap.expect(c(102).data(b"y").from_port(1), &["C y"]);
+    tap.expect(c(102).data(b"y").port(1), &["C y"]);
     tap.expect(data(4), &["close 2 evicted", "open 3 C middle", "C x"]);
 }
 

@@ -73,7 +73,7 @@ impl Seg {
         self.encapsulation = encapsulation;
         self
     }
-    pub fn from_port(mut self, port: u16) -> Self {
+    pub fn port(mut self, port: u16) -> Self {
         self.ports.0 = port;
         self
     }
