@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use super::intake::Flow;
 use super::source::Source;
 use super::{Exit, terminal};
+use crate::capture::rights;
 use crate::cli::InspectArgs;
 use crate::model::{Message, Timestamp};
 use crate::telemetry::inspect::{push_json, push_table_head, push_table_row};
@@ -29,6 +30,8 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
     };
     let watch = config::watch_file(&args.ports);
     let source = Source::open(&args.file, watch, http, reassemble::Limits::default())?;
+    // What follows reads a file that may be hostile, and needs no right for it.
+    rights::drop_all(false)?;
     if args.stats {
         return count(source, args.json);
     }

@@ -123,12 +123,20 @@ impl Intake {
     }
 
     fn request(&mut self, message: Message, batch: &mut Vec<Queued>, counts: CaptureCounts) {
-        self.requests.captured += 1;
         if let Some(bucket) = self.admission.refuse(&message) {
+            self.requests.captured += 1;
             self.requests.refused.count(bucket);
             return;
         }
-        match self.permit(&message, batch, counts) {
+        // Counted only with its bucket: waiting for room publishes counts.
+        let permit = self.permit(&message, batch, counts);
+        if permit.is_none() && self.when_full == WhenFull::Block {
+            // Told to stop while waiting: as if the file had ended before this one.
+            self.is_over = true;
+            return;
+        }
+        self.requests.captured += 1;
+        match permit {
             Some(permit) => {
                 self.requests.queued += 1;
                 self.offered += 1;

@@ -13,7 +13,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use super::intake::{Flow, Intake};
 use super::pipeline::Pipeline;
 use super::shared::{CaptureCounts, Shared};
-use super::supervise::Event;
+use super::supervise::{Event, spawn};
 use crate::capture::fault::CaptureError;
 use crate::capture::live::{LiveCapture, LiveConfig};
 use crate::capture::rights;
@@ -71,16 +71,8 @@ impl Live {
         shared: Shared,
         event_tx: crossbeam_channel::Sender<Event>,
     ) -> anyhow::Result<()> {
-        let run = move || {
-            let result = Task { capture: self.capture, pipeline, intake, shared }.run();
-            // The receiver is gone only when the process is ending anyway.
-            let _ = event_tx.send(Event::CaptureEnded(result));
-        };
-        std::thread::Builder::new()
-            .name("capture".into())
-            .spawn(run)
-            .context("cannot start a thread")?;
-        Ok(())
+        let run = move || Task { capture: self.capture, pipeline, intake, shared }.run();
+        spawn("capture", event_tx, Event::CaptureEnded, run)
     }
 }
 
@@ -143,7 +135,7 @@ impl Task {
 
     fn note_drops(&mut self) {
         let drops = self.capture.drops();
-        self.pipeline.note_drops(drops.kernel, drops.interface);
+        self.pipeline.note_drops(drops.kernel, drops.interface, self.capture.excluded());
     }
 
     fn hand_over(&mut self) -> Flow {

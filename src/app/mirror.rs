@@ -12,9 +12,10 @@ use super::supervise::{Run, run_name};
 use super::{signals, terminal};
 use crate::cli::MirrorArgs;
 use crate::cli::capture_args::CaptureArgs;
-use crate::config;
+use crate::model::Watch;
 use crate::replay::Target;
 use crate::shape::{Admission, Methods};
+use crate::{config, http, reassemble};
 
 /// Mirrors until told to stop.
 pub fn run(args: &MirrorArgs) -> anyhow::Result<Exit> {
@@ -32,7 +33,9 @@ pub struct Mirror<'a> {
     admission: Admission,
     sending: Sending,
     capture: Live,
-    pipeline: Pipeline,
+    watch: Watch,
+    http: http::Config,
+    limits: reassemble::Limits,
 }
 
 impl<'a> Mirror<'a> {
@@ -42,28 +45,32 @@ impl<'a> Mirror<'a> {
         let replay = config::replay(&args.target, &name)?;
         let admission = config::admission(&args.target)?;
         let live = config::live(&args.capture, args.responses)?;
-        let http = config::http(&args.limits, args.responses);
+        // Responses are read for pairing and framing; nobody takes them.
+        let http =
+            http::Config { emit_responses: false, ..config::http(&args.limits, args.responses) };
         let limits = config::reassembly(&args.limits)?;
-        let mut watch = config::watch_live(&args.capture)?;
+        let watch = config::watch_live(&args.capture)?;
         let sending = Sending::new(&replay)?;
         // The right to capture is dropped here, before anything can start a thread.
         let capture = Live::open(&live)?;
         let target = replay.target;
-        watch.excluded = config::endpoints_of(&target);
-        let pipeline = Pipeline::new(watch, http, limits);
-        Ok(Self { args, name, target, admission, sending, capture, pipeline })
+        Ok(Self { args, name, target, admission, sending, capture, watch, http, limits })
     }
 
     /// Starts capturing and sending, and says so.
     pub fn start(self) -> anyhow::Result<Running> {
-        let Self { args, name, target, admission, sending, capture, pipeline } = self;
-        let limits = &args.limits;
+        let Self { args, name, target, admission, sending, capture, mut watch, http, limits } =
+            self;
+        let queue = &args.limits;
         let shared = Shared::new(vec![sending.consumer()]);
         let run = Run::new(name, shared.clone()).with_progress().stop_after(args.capture.duration);
         signals::install(run.events())?;
+        // After the signals: looking a name up may take its time. The ring holds what comes meanwhile.
+        watch.excluded = config::endpoints_of(&target);
+        let pipeline = Pipeline::new(watch, http, limits);
         let ending = sending.ending(args.target.drain);
-        let batch_tx = sending.spawn(Pace::AtOnce, limits.queue, run.events())?;
-        let budget = Budget::new(limits.queue, usize::try_from(limits.queue_bytes)?);
+        let batch_tx = sending.spawn(Pace::AtOnce, run.events())?;
+        let budget = Budget::new(queue.queue, usize::try_from(queue.queue_bytes)?);
         let methods = admission.methods.clone();
         let intake = Intake::new(batch_tx, budget, WhenFull::DropNewest, admission, shared.clone())
             .limit(args.capture.limit);

@@ -6,7 +6,7 @@
 use crate::decode::Decoder;
 use crate::http::{Config, HttpReader};
 use crate::model::ledger::{HttpCounts, PacketCounts, StreamCounts};
-use crate::model::{Frame, Message, Timestamp, Watch};
+use crate::model::{Frame, Ignored, Message, Timestamp, Watch};
 use crate::reassemble::{Limits, Reassembler};
 
 /// See the module's description.
@@ -42,7 +42,12 @@ impl Pipeline {
     }
 
     /// Takes over what the kernel and the interfaces dropped so far.
-    pub fn note_drops(&mut self, kernel: u64, interface: u64) {
+    /// `excluded` frames did not pass the user's filter: received, and ignored under that name.
+    pub fn note_drops(&mut self, kernel: u64, interface: u64, excluded: u64) {
+        let before = self.packets.ignored.get(Ignored::Filter);
+        let new = excluded.saturating_sub(before);
+        self.packets.received += new;
+        self.packets.ignored.add(Ignored::Filter, new);
         self.packets.kernel_dropped = kernel;
         self.packets.interface_dropped = interface;
     }

@@ -1,9 +1,6 @@
 //! `record`: live traffic, sniffed into a WARC file.
 
-use std::thread;
-
-use anyhow::Context;
-use crossbeam_channel::bounded;
+use crossbeam_channel::unbounded;
 
 use super::Exit;
 use super::intake::Intake;
@@ -12,7 +9,7 @@ use super::mirror::describe;
 use super::pipeline::Pipeline;
 use super::queue::{Budget, WhenFull};
 use super::shared::{Consumer, Shared};
-use super::supervise::{Event, Run, run_name};
+use super::supervise::{Event, Run, run_name, spawn};
 use super::{signals, terminal};
 use crate::cli::RecordArgs;
 use crate::config;
@@ -26,7 +23,8 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let limits = config::reassembly(&args.limits)?;
     let watch = config::watch_live(&args.capture)?;
     // Before the rights are dropped: afterwards even root may not write everywhere.
-    let recorder = Recorder::create(&args.output, &info(args, &name), Existing::Refuse)?;
+    let existing = if args.overwrite { Existing::Overwrite } else { Existing::Refuse };
+    let recorder = Recorder::create(&args.output, &info(args, &name), existing)?;
     let capture = match Live::open(&live) {
         Ok(capture) => capture,
         Err(error) => {
@@ -39,17 +37,12 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let pipeline = Pipeline::new(watch, http, limits);
 
     // capture thread --batches--> record thread
-    let (batch_tx, batch_rx) = bounded(args.limits.queue.max(1));
+    let (batch_tx, batch_rx) = unbounded();
     let task = RecordTask::new(recorder, batch_rx);
     let shared = Shared::new(vec![Consumer::Recording(task.counts())]);
     let run = Run::new(name, shared.clone()).with_progress().stop_after(args.capture.duration);
     signals::install(run.events())?;
-    let event_tx = run.events();
-    let record = move || {
-        let (_, result) = task.run();
-        let _ = event_tx.send(Event::ConsumerEnded(result.map_err(Into::into)));
-    };
-    thread::Builder::new().name("record".into()).spawn(record).context("cannot start a thread")?;
+    spawn("record", run.events(), Event::ConsumerEnded, || Ok(task.run().1?))?;
     let budget = Budget::new(args.limits.queue, usize::try_from(args.limits.queue_bytes)?);
     let intake =
         Intake::new(batch_tx, budget, WhenFull::DropNewest, config::recording(), shared.clone())

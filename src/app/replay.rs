@@ -1,5 +1,7 @@
 //! `replay`: a recording or a capture file at v2, at the captured pace or another.
 
+use anyhow::Context;
+
 use super::Exit;
 use super::intake::Intake;
 use super::mirror::sent;
@@ -11,6 +13,7 @@ use super::source::Source;
 use super::supervise::{Run, run_name};
 use super::{signals, terminal};
 use crate::capture::file::Input;
+use crate::capture::rights;
 use crate::cli::ReplayArgs;
 use crate::cli::units::Speed;
 use crate::{config, http};
@@ -37,7 +40,7 @@ pub fn start(args: &ReplayArgs, input: Input) -> anyhow::Result<Running> {
 
     let sending = Sending::new(&replay)?;
     let shared = Shared::new(vec![sending.consumer()]);
-    let mut run = Run::new(name, shared.clone()).with_progress();
+    let mut run = Run::new(name, shared.clone()).with_progress().of_file();
     let mut span = None;
     let pace = match args.speed {
         Speed::Max => {
@@ -46,13 +49,18 @@ pub fn start(args: &ReplayArgs, input: Input) -> anyhow::Result<Running> {
         }
         Speed::Factor(factor) => {
             // So long at that pace is so much of the file: exact, and nothing is cut off.
-            span = args.duration.map(|duration| duration.mul_f64(factor));
+            let spans = |duration: std::time::Duration| {
+                std::time::Duration::try_from_secs_f64(duration.as_secs_f64() * factor)
+            };
+            span = args.duration.map(spans).transpose().context("--duration times --speed")?;
             Pace::Captured(factor)
         }
     };
+    // Everything is open now, and what follows reads a file that may be hostile.
+    rights::drop_all(false).context("cannot drop the rights of this process")?;
     signals::install(run.events())?;
     let ending = sending.ending(args.target.drain);
-    let batch_tx = sending.spawn(pace, args.limits.queue, run.events())?;
+    let batch_tx = sending.spawn(pace, run.events())?;
     let budget = Budget::new(args.limits.queue, usize::try_from(args.limits.queue_bytes)?);
     let intake = Intake::new(batch_tx, budget, WhenFull::Block, admission, shared.clone())
         .limit(args.limit)

@@ -4,21 +4,22 @@
 //! capture or file thread --batches--> bridge thread --batches of jobs--> replayer (its own thread)
 //! ```
 //!
-//! The bridge owns the crossbeam receiver and only moves batches: a blocking receive has no place in
+//! The channel has no bound of its own: the queue's budget lets out only so many messages, and a batch has at
+//! least one. The bridge owns the crossbeam receiver and only moves batches: a blocking receive has no place in
 //! an async task, and nothing slow may hold a slot of the channel that the capture thread needs.
 
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::intake::Queued;
 use super::queue::Permit;
 use super::shared::Consumer;
-use super::supervise::{Ending, Event};
+use super::supervise::{Ending, Event, spawn};
 use crate::model::{Message, Timestamp};
 use crate::replay::{Job, ReplayConfig, Replayer, Stop};
 
@@ -66,14 +67,9 @@ impl Sending {
     }
 
     /// Starts bridge and replayer. Returns where batches go in; the end is reported as an event.
-    pub fn spawn(
-        self,
-        pace: Pace,
-        queue: usize,
-        event_tx: Sender<Event>,
-    ) -> anyhow::Result<Sender<Vec<Queued>>> {
+    pub fn spawn(self, pace: Pace, event_tx: Sender<Event>) -> anyhow::Result<Sender<Vec<Queued>>> {
         // capture or file thread --batches--> bridge
-        let (batch_tx, batch_rx) = bounded(queue.max(1));
+        let (batch_tx, batch_rx) = unbounded();
         // bridge --batches of jobs--> replayer
         let (job_tx, job_rx) = mpsc::channel(BRIDGE_DEPTH);
         let bridge = move || bridge(&batch_rx, &job_tx, pace);
@@ -89,12 +85,9 @@ impl Sending {
         let Self { replayer, stop_tx } = self;
         let replay = move || {
             runtime.block_on(replayer.run(job_rx, stop_tx.subscribe()));
-            let _ = event_tx.send(Event::ConsumerEnded(Ok(())));
+            Ok(())
         };
-        thread::Builder::new()
-            .name("replay".into())
-            .spawn(replay)
-            .context("cannot start a thread")?;
+        spawn("replay", event_tx, Event::ConsumerEnded, replay)?;
         Ok(batch_tx)
     }
 }

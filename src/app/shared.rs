@@ -25,6 +25,8 @@ pub struct CaptureCounts {
     pub offered: u64,
     /// Responses given up because the queue was full.
     pub responses_shed: u64,
+    /// Parts of a recording that could not be read.
+    pub damaged: u64,
 }
 
 /// Where the counts of a consumer can be read.
@@ -82,6 +84,7 @@ impl Shared {
         snapshot.streams = capture.streams;
         snapshot.http = capture.http;
         snapshot.requests = capture.requests;
+        snapshot.damaged = capture.damaged;
         if let Some(recording) = &mut snapshot.recording {
             recording.offered = capture.offered;
             recording.responses_shed = capture.responses_shed;

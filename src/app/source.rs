@@ -3,23 +3,27 @@
 //! Guaranteed: everything before a fault is delivered, then the fault is an error; a file that is
 //! only cut off at its end is no error, but said.
 
-use std::thread;
-
 use anyhow::Context;
 use crossbeam_channel::Sender;
 
 use super::intake::{Flow, Intake};
 use super::pipeline::Pipeline;
 use super::shared::{CaptureCounts, Shared};
-use super::supervise::Event;
+use super::supervise::{Event, spawn};
 use crate::capture::file::{CaptureFile, Input, Kind};
 use crate::http::{Config, Provenance, Role, parse_whole};
 use crate::model::{Message, Watch};
 use crate::reassemble::Limits;
 use crate::record;
 
-/// Frames or records read before what they completed is handed on.
+/// Frames or records read from a file before what they completed is handed on. From a pipe it is one: the
+/// next may be long in coming.
 const BATCH: usize = 256;
+
+/// How much to read at once: a pipe may be live traffic.
+fn batch_of(name: &str) -> usize {
+    if std::fs::metadata(name).is_ok_and(|meta| meta.is_file()) { BATCH } else { 1 }
+}
 
 /// An opened file.
 pub enum Source {
@@ -49,7 +53,14 @@ impl Source {
             let file = Box::new(CaptureFile::new(input)?);
             return Ok(Self::Capture(file, Box::new(Pipeline::new(watch, http, limits))));
         }
-        let reader = record::Reader::new(input).with_context(|| format!("cannot read {name}"))?;
+        // What was recorded with a larger --max-body must be readable with the same.
+        let default = record::Limits::default().max_block_bytes;
+        let wanted =
+            http.max_body.map_or(u64::MAX, |max| max.saturating_mul(2).saturating_add(1 << 20));
+        let block = if http.max_body.is_some() { default.max(wanted) } else { default };
+        let limits = record::Limits { max_block_bytes: block };
+        let reader = record::Reader::with_limits(input, limits)
+            .with_context(|| format!("cannot read {name}"))?;
         let recording = Recording { name, http, ports: watch.ports };
         Ok(Self::Recording(Box::new(reader), Box::new(recording)))
     }
@@ -69,17 +80,14 @@ impl Source {
         shared: Shared,
         event_tx: Sender<Event>,
     ) -> anyhow::Result<()> {
+        // The channel is closed before the end is reported: the consumer can come to its own.
         let read = move || {
-            let result = self.read(|messages, counts| match shared.is_stopped() {
+            self.read(|messages, counts| match shared.is_stopped() {
                 true => Flow::Enough,
                 false => intake.take(messages, counts),
-            });
-            // The channel is closed before the end is reported: the consumer can come to its own.
-            drop(intake);
-            let _ = event_tx.send(Event::CaptureEnded(result));
+            })
         };
-        thread::Builder::new().name("file".into()).spawn(read).context("cannot start a thread")?;
-        Ok(())
+        spawn("file", event_tx, Event::CaptureEnded, read)
     }
 
     /// Reads to the end, or until the sink has enough. What was unfinished comes last.
@@ -101,8 +109,9 @@ fn read_capture(
         let (packets, streams, http) = pipeline.counts();
         sink(messages, CaptureCounts { packets, streams, http, ..CaptureCounts::default() })
     };
+    let batch = batch_of(file.name());
     let fault = loop {
-        match read_frames(&mut file, &mut pipeline) {
+        match read_frames(&mut file, &mut pipeline, batch) {
             Ok(true) => {
                 if hand_on(&mut pipeline) == Flow::Enough {
                     return Ok(());
@@ -121,8 +130,12 @@ fn read_capture(
 }
 
 /// Reads a batch of frames; false at the end of the file.
-fn read_frames(file: &mut CaptureFile, pipeline: &mut Pipeline) -> anyhow::Result<bool> {
-    for _ in 0..BATCH {
+fn read_frames(
+    file: &mut CaptureFile,
+    pipeline: &mut Pipeline,
+    batch: usize,
+) -> anyhow::Result<bool> {
+    for _ in 0..batch {
         match file.next_frame()? {
             Some(frame) => pipeline.frame(&frame),
             None => return Ok(false),
@@ -137,23 +150,24 @@ impl Recording {
         mut reader: record::Reader<Input>,
         mut sink: impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
     ) -> anyhow::Result<()> {
-        let mut batch = Vec::with_capacity(BATCH);
+        let full = batch_of(&self.name);
+        let mut batch = Vec::with_capacity(full);
+        let mut counts = CaptureCounts::default();
         let fault = loop {
             match reader.read_item() {
                 Ok(Some(record::Item::Message(stored))) => batch.extend(self.message(stored)),
                 Ok(Some(record::Item::Damage(damage))) => {
+                    counts.damaged += 1;
                     tracing::warn!("{}: {damage}", self.name);
                 }
                 Ok(None) => break None,
                 Err(fault) => break Some(fault),
             }
-            if batch.len() >= BATCH
-                && sink(std::mem::take(&mut batch), CaptureCounts::default()) == Flow::Enough
-            {
+            if batch.len() >= full && sink(std::mem::take(&mut batch), counts) == Flow::Enough {
                 return Ok(());
             }
         };
-        sink(batch, CaptureCounts::default());
+        sink(batch, counts);
         match fault {
             Some(fault) => Err(fault).with_context(|| format!("cannot read on in {}", self.name)),
             None => Ok(()),

@@ -4,8 +4,11 @@
 //! exit code. Guaranteed: whatever the reason for the end, the ledger is printed, once; a second
 //! signal ends the run at once. Nothing here waits for a packet.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, anyhow};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::Exit;
@@ -52,6 +55,8 @@ pub struct Run {
     event_rx: Receiver<Event>,
     duration: Option<Duration>,
     says_progress: bool,
+    /// Whether what is captured lies in a file: it can be left at any place, and its end is waited for.
+    is_file: bool,
 }
 
 impl Run {
@@ -66,6 +71,7 @@ impl Run {
             event_rx,
             duration: None,
             says_progress: false,
+            is_file: false,
         }
     }
 
@@ -78,6 +84,13 @@ impl Run {
     /// Says every ten seconds how it goes.
     pub fn with_progress(mut self) -> Self {
         self.says_progress = true;
+        self
+    }
+
+    /// The source is a file or a stream: its end is the run's end, and everything is sent before. Told to
+    /// stop, it is not waited for once the consumer is done: it may never give another byte.
+    pub fn of_file(mut self) -> Self {
+        self.is_file = true;
         self
     }
 
@@ -97,7 +110,7 @@ impl Run {
         let mut stop_at = self.duration.map(|duration| self.started + duration);
         let mut progress_at = self.says_progress.then(|| self.started + PROGRESS_EVERY);
         let mut last = (Duration::ZERO, Snapshot::default());
-        while capturing || consuming {
+        while consuming || (capturing && !(self.is_file && stopping)) {
             let wait_until = [stop_at, progress_at, give_up_at].into_iter().flatten().min();
             let event = match wait_until {
                 Some(until) => self.event_rx.recv_deadline(until).ok(),
@@ -126,6 +139,11 @@ impl Run {
                     capturing = false;
                     stop_at = None;
                     trouble = trouble.or(result.err());
+                    // `--limit`, or the interface is gone: what is queued has its time to drain. (After
+                    // a signal that time is running already.)
+                    if !self.is_file && !stopping {
+                        end(Ending::Drain);
+                    }
                 }
                 Some(Event::ConsumerEnded(result)) => {
                     consuming = false;
@@ -139,8 +157,10 @@ impl Run {
             let now = Instant::now();
             if stop_at.is_some_and(|at| at <= now) {
                 stop_at = None;
+                stopping = true;
                 self.shared.stop();
                 wake();
+                end(Ending::Drain);
             }
             if progress_at.is_some_and(|at| at <= now) {
                 progress_at = Some(now + PROGRESS_EVERY);
@@ -189,6 +209,23 @@ impl Run {
             false => ledger_table::table(&snapshot, run),
         })
     }
+}
+
+/// Starts a thread of a run. However it ends, it says so: a panic too, so that no run goes on without it.
+pub fn spawn(
+    name: &'static str,
+    event_tx: Sender<Event>,
+    ended: fn(anyhow::Result<()>) -> Event,
+    work: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let run = move || {
+        let result = catch_unwind(AssertUnwindSafe(work))
+            .unwrap_or_else(|_| Err(anyhow!("the {name} thread failed; this is a bug")));
+        // The receiver is gone only when the process is ending anyway.
+        let _ = event_tx.send(ended(result));
+    };
+    thread::Builder::new().name(name.into()).spawn(run).context("cannot start a thread")?;
+    Ok(())
 }
 
 /// A name for a run: short, and not used before.

@@ -14,7 +14,7 @@ pub struct CaptureArgs {
     #[arg(
         short,
         long = "port",
-        env = "SHADOWTAP_PORT",
+        env = "SHADOWTAP_PORT", value_parser = units::port,
         value_delimiter = ',',
         required = true,
         value_name = "PORT"

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Subcommand};
 
 use super::capture_args::{CaptureArgs, LimitArgs};
@@ -38,10 +39,10 @@ pub struct MirrorArgs {
     #[command(flatten)]
     pub limits: LimitArgs,
     /// Capture v1's responses whole too, to frame and pair them with their requests.
-    #[arg(long, env = "SHADOWTAP_RESPONSES", action = ArgAction::SetTrue)]
+    #[arg(long, env = "SHADOWTAP_RESPONSES", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub responses: bool,
     /// Print the ledger as one JSON object.
-    #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue)]
+    #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub json: bool,
 }
 
@@ -57,8 +58,11 @@ pub struct RecordArgs {
     /// The file to write (WARC/1.1). It must not exist yet.
     #[arg(short, long, env = "SHADOWTAP_OUTPUT", value_name = "FILE")]
     pub output: PathBuf,
+    /// Overwrite the file if it exists: what is in it is lost.
+    #[arg(long, env = "SHADOWTAP_OVERWRITE", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub overwrite: bool,
     /// Print the ledger as one JSON object.
-    #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue)]
+    #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub json: bool,
 }
 
@@ -72,7 +76,7 @@ pub struct ReplayArgs {
     #[arg(
         short,
         long = "port",
-        env = "SHADOWTAP_PORT",
+        env = "SHADOWTAP_PORT", value_parser = units::port,
         value_delimiter = ',',
         value_name = "PORT"
     )]
@@ -93,7 +97,7 @@ pub struct ReplayArgs {
     #[arg(long, env = "SHADOWTAP_LIMIT", value_name = "N")]
     pub limit: Option<u64>,
     /// Print the ledger as one JSON object.
-    #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue)]
+    #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub json: bool,
 }
 
@@ -107,19 +111,19 @@ pub struct InspectArgs {
     #[arg(
         short,
         long = "port",
-        env = "SHADOWTAP_PORT",
+        env = "SHADOWTAP_PORT", value_parser = units::port,
         value_delimiter = ',',
         value_name = "PORT"
     )]
     pub ports: Vec<u16>,
     /// Show responses too.
-    #[arg(long, env = "SHADOWTAP_RESPONSES", action = ArgAction::SetTrue)]
+    #[arg(long, env = "SHADOWTAP_RESPONSES", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub responses: bool,
     /// Only count: no listing, no hashing.
-    #[arg(long, env = "SHADOWTAP_STATS", action = ArgAction::SetTrue)]
+    #[arg(long, env = "SHADOWTAP_STATS", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub stats: bool,
     /// One JSON object a message (with --stats: one in all).
-    #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue)]
+    #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub json: bool,
 }
 
@@ -130,7 +134,7 @@ pub struct DoctorArgs {
     #[arg(
         short,
         long = "port",
-        env = "SHADOWTAP_PORT",
+        env = "SHADOWTAP_PORT", value_parser = units::port,
         value_delimiter = ',',
         value_name = "PORT"
     )]
@@ -149,7 +153,7 @@ pub struct DoctorArgs {
     #[arg(long, env = "SHADOWTAP_TO", value_name = "URL")]
     pub to: Option<String>,
     /// One JSON array.
-    #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue)]
+    #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub json: bool,
 }
 
@@ -166,6 +170,6 @@ pub struct DemoArgs {
     #[arg(long, env = "SHADOWTAP_V1_LOG", value_name = "FILE")]
     pub v1_log: Option<PathBuf>,
     /// Print the ledger as one JSON object.
-    #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue)]
+    #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub json: bool,
 }

@@ -9,6 +9,7 @@ pub mod units;
 
 mod commands;
 
+use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
 
 pub use commands::{
@@ -43,7 +44,7 @@ pub struct Cli {
     pub log: String,
 
     /// Log as JSON lines, for collectors.
-    #[arg(long, global = true, env = "SHADOWTAP_LOG_JSON", action = ArgAction::SetTrue)]
+    #[arg(long, global = true, env = "SHADOWTAP_LOG_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub log_json: bool,
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
 
 use super::units;
@@ -15,8 +16,8 @@ pub struct TargetArgs {
     #[arg(long, env = "SHADOWTAP_TO", value_name = "URL")]
     pub to: String,
 
-    /// Methods that are sent: `safe` (GET, HEAD, OPTIONS, TRACE), `all`, or a list. The others are
-    /// held back and counted.
+    /// Methods that are sent: `safe` (GET, HEAD, OPTIONS, TRACE), `all`, or a list such as safe,POST. The
+    /// others are held back and counted.
     #[arg(long, env = "SHADOWTAP_METHODS", default_value = "safe", value_name = "LIST")]
     pub methods: String,
 
@@ -36,7 +37,7 @@ pub struct TargetArgs {
     #[arg(long, env = "SHADOWTAP_CONCURRENCY", default_value_t = 64, value_name = "N")]
     pub concurrency: usize,
 
-    /// How long to go on sending what is queued after a signal to stop.
+    /// How long to go on sending what is queued after a signal, `--duration` or `--limit`.
     #[arg(long, env = "SHADOWTAP_DRAIN", default_value = "5s", value_parser = units::duration, value_name = "TIME")]
     pub drain: Duration,
 
@@ -45,6 +46,6 @@ pub struct TargetArgs {
     pub ca: Option<PathBuf>,
 
     /// Believe any certificate of v2.
-    #[arg(long, env = "SHADOWTAP_INSECURE", action = ArgAction::SetTrue)]
+    #[arg(long, env = "SHADOWTAP_INSECURE", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub insecure: bool,
 }

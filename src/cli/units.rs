@@ -12,9 +12,30 @@ pub fn size(text: &str) -> Result<u64, String> {
         .map_err(|_| format!("`{text}` is not a size; write a number with a unit, such as 64MiB"))
 }
 
+/// Longer times cannot be added to a clock everywhere.
+const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// A TCP port from 1 to 65535.
+pub fn port(text: &str) -> Result<u16, String> {
+    if text.starts_with("tcp://") {
+        return Err(format!(
+            "`{text}` is what Kubernetes sets for a Service named shadowtap; set enableServiceLinks: false \
+             in the pod, or rename the Service"
+        ));
+    }
+    let port = text.trim().parse::<u16>().ok().filter(|port| *port > 0);
+    port.ok_or_else(|| {
+        format!("`{text}` is not a port; write a number from 1 to 65535, such as 8080")
+    })
+}
+
 /// `5s`, `200ms`, `1h30m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text.trim()).map_err(|err| {
+    let parsed = humantime::parse_duration(text.trim());
+    if parsed.as_ref().is_ok_and(|duration| *duration > MAX_DURATION) {
+        return Err(format!("`{text}` is more than a hundred years"));
+    }
+    parsed.map_err(|err| {
         format!(
             "`{text}` is not a duration ({err}); write a number with a unit, such as 5s or 200ms"
         )

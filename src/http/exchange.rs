@@ -137,6 +137,9 @@ impl Connection {
         if message.completion == Completion::Incomplete {
             cx.counts.responses_incomplete += 1;
         }
+        if message.completion == Completion::TooLarge {
+            cx.counts.responses_too_large += 1;
+        }
         if cx.config.emit_responses {
             cx.out.push(message);
         }

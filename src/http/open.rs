@@ -79,8 +79,10 @@ impl Open {
         let limit = config.max_body.unwrap_or(0);
         let announced = if let BodyLength::Known(length) = length { length } else { 0 };
         let is_too_large = config.max_body.is_some_and(|max| announced > max);
+        // Nobody takes the bodies of responses that are not put out.
+        let is_wanted = matches!(origin.start, Start::Request { .. }) || config.emit_responses;
         let reserve = match config.max_body {
-            Some(_) if !is_too_large => announced.min(limit).min(MAX_RESERVE) as usize,
+            Some(_) if is_wanted && !is_too_large => announced.min(limit).min(MAX_RESERVE) as usize,
             _ => 0,
         };
         let mut raw = Vec::with_capacity(bytes.len() + reserve);
@@ -97,7 +99,7 @@ impl Open {
             decoded: Vec::new(),
             body_len: 0,
             hasher: config.hash_bodies.then(Sha256::new),
-            is_kept: config.max_body.is_some() && !is_too_large,
+            is_kept: config.max_body.is_some() && is_wanted && !is_too_large,
             is_too_large,
             is_missing_bytes: false,
             wire: bytes.len() as u64,

@@ -63,6 +63,8 @@ pub struct HttpCounts {
     pub responses: u64,
     /// Responses that are not whole.
     pub responses_incomplete: u64,
+    /// Responses whose body is larger than the limit: seen whole, but not kept.
+    pub responses_too_large: u64,
     /// Connections that turned out not to speak HTTP/1.x, by what they speak.
     pub other_protocol: Tally<Protocol, PROTOCOLS>,
 }
@@ -252,6 +254,8 @@ pub struct Snapshot {
     pub http: HttpCounts,
     /// Requests at the capture side.
     pub requests: RequestCounts,
+    /// Parts of a recording that could not be read; what was in them is unknown.
+    pub damaged: u64,
     /// What became of them, one for each target.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<TargetCounts>,
@@ -306,6 +310,7 @@ impl Snapshot {
         self.packets.kernel_dropped == 0
             && self.packets.interface_dropped == 0
             && self.streams.unseen == 0
+            && self.damaged == 0
     }
 }
 

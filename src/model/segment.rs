@@ -73,5 +73,7 @@ causes!(
         OtherServer = "other_server",
         /// A connection to v2: never captured again.
         OwnConnection = "own_connection",
+        /// Excluded by the user's `--filter`.
+        Filter = "filter",
     }
 );

@@ -243,6 +243,8 @@ impl<R: Read> Reader<R> {
             return self.cut(offset);
         }
         if matches!(head.record_type(), RecordType::Message(_)) {
+            // Its length was right: what follows begins a line.
+            self.at_line_start = true;
             self.lost.get_or_insert((DamageKind::TooLarge, offset));
             return Ok(Step::Damage);
         }

@@ -40,7 +40,7 @@ pub enum Existing {
 #[derive(Debug, Error)]
 pub enum RecordError {
     /// The file is there already.
-    #[error("{} exists already and is not overwritten; choose another name or remove it", .0.display())]
+    #[error("{} exists already and is not overwritten; choose another name, or say --overwrite", .0.display())]
     Exists(PathBuf),
     /// The file cannot be created.
     #[error("cannot create {}: {}", .path.display(), named(.cause))]

@@ -156,10 +156,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
                     Ok(()) => match *stop_rx.borrow_and_update() {
                         Stop::Go => {}
                         Stop::Now => return End::GivenUp,
-                        Stop::DrainUntil(when) => {
-                            deadline = Some(when);
-                            self.lanes.hurry();
-                        }
+                        Stop::DrainUntil(when) => deadline = Some(when),
                     },
                 },
                 () = wait_until(deadline) => return End::GivenUp,

@@ -30,8 +30,6 @@ pub(super) struct Lanes<T> {
     arrivals: u64,
     /// Jobs waiting in all lanes.
     waiting: usize,
-    /// Due times no longer matter.
-    hurry: bool,
 }
 
 impl<T> Lanes<T> {
@@ -43,7 +41,6 @@ impl<T> Lanes<T> {
             timed: BinaryHeap::new(),
             arrivals: 0,
             waiting: 0,
-            hurry: false,
         }
     }
 
@@ -92,14 +89,6 @@ impl<T> Lanes<T> {
         self.timed.peek().map(|Reverse((due, _, _))| *due)
     }
 
-    /// From now on nothing waits for its due time; order stays.
-    pub fn hurry(&mut self) {
-        self.hurry = true;
-        while let Some(Reverse((_, _, conn))) = self.timed.pop() {
-            self.ready.push_back(conn);
-        }
-    }
-
     /// Gives up every job that waits, and says how many there were.
     pub fn clear(&mut self) -> usize {
         self.lanes.clear();
@@ -116,11 +105,11 @@ impl<T> Lanes<T> {
     /// Puts a connection whose next job is due then where it belongs.
     fn line_up(&mut self, conn: u64, due: Option<Instant>) {
         match due {
-            Some(due) if !self.hurry => {
+            Some(due) => {
                 self.arrivals += 1;
                 self.timed.push(Reverse((due, self.arrivals, conn)));
             }
-            _ => self.ready.push_back(conn),
+            None => self.ready.push_back(conn),
         }
     }
 }
@@ -188,22 +177,6 @@ mod tests {
         let later = zero + Duration::from_millis(1);
         let order: Vec<u64> = std::iter::from_fn(|| lanes.take(later)).map(|(c, ())| c).collect();
         assert_eq!(order, [5, 3, 9, 1]);
-    }
-
-    #[test]
-    fn in_a_hurry_due_times_are_passed_over_but_order_stays() {
-        let zero = Instant::now();
-        let mut lanes = Lanes::new();
-        lanes.push(1, at(zero, 900), "1a");
-        lanes.push(1, at(zero, 950), "1b");
-        lanes.push(2, at(zero, 500), "2a");
-        lanes.hurry();
-        assert_eq!(lanes.take(zero), Some((2, "2a")));
-        assert_eq!(lanes.take(zero), Some((1, "1a")));
-        lanes.done(1);
-        assert_eq!(lanes.take(zero), Some((1, "1b")));
-        lanes.push(3, at(zero, 900), "3a");
-        assert_eq!(lanes.take(zero), Some((3, "3a")));
     }
 
     #[test]

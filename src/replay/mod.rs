@@ -58,7 +58,7 @@ pub enum Stop {
     /// Go on.
     #[default]
     Go,
-    /// Send what is queued without waiting for due times. What still waits at this moment is shed
+    /// Go on until this moment, each request at its time. What still waits then is shed
     /// as `drain_deadline`, what is under way is aborted and shed as `cut_off`.
     DrainUntil(Instant),
     /// End at once, with the same two buckets.

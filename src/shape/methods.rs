@@ -33,25 +33,37 @@ impl Methods {
 
 /// What is wrong with the value of `--methods`.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
-#[error("`{0}` is not a method; give `safe`, `all`, or a list such as GET,POST")]
+#[error(
+    "`{0}` is not a method; give `safe`, `all`, or a list such as GET,POST or safe,POST (methods are \
+     written in capitals)"
+)]
 pub struct MethodsError(String);
 
 impl FromStr for Methods {
     type Err = MethodsError;
 
     fn from_str(text: &str) -> Result<Self, MethodsError> {
-        match text {
-            "safe" => return Ok(Self::Safe),
-            "all" => return Ok(Self::All),
-            _ => {}
+        let items: Vec<_> = text.split(',').map(str::trim).collect();
+        if items.iter().any(|item| item.eq_ignore_ascii_case("all")) {
+            return Ok(Self::All);
+        }
+        if items.len() == 1 && text.trim().eq_ignore_ascii_case("safe") {
+            return Ok(Self::Safe);
         }
         let is_token = |m: &str| {
             let is_tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-            !m.is_empty() && m.bytes().all(is_tchar)
+            // Methods are case-sensitive: `get` would hold back every GET.
+            !m.is_empty() && m.bytes().all(is_tchar) && !m.bytes().any(|b| b.is_ascii_lowercase())
         };
-        let list = text.split(',').map(str::trim);
-        let checked = list.map(|m| is_token(m).then(|| m.to_owned()).ok_or(MethodsError(m.into())));
-        Ok(Self::List(checked.collect::<Result<_, _>>()?))
+        let mut list = Vec::new();
+        for item in items {
+            match item {
+                safe if safe.eq_ignore_ascii_case("safe") => list.extend(SAFE.map(str::to_owned)),
+                token if is_token(token) => list.push(token.to_owned()),
+                other => return Err(MethodsError(other.to_owned())),
+            }
+        }
+        Ok(Self::List(list))
     }
 }
 
@@ -87,6 +99,13 @@ mod tests {
         let list: Methods = "GET, POST".parse().unwrap();
         assert!(list.allow(b"POST") && !list.allow(b"PUT") && !list.allow(b"HEAD"));
         assert_eq!("GET,,POST".parse::<Methods>(), Err(MethodsError(String::new())));
-        assert_eq!("GE T".parse::<Methods>(), Err(MethodsError("GE T".into())));
+        for bad in ["GE T", "get", "Post"] {
+            assert_eq!(bad.parse::<Methods>(), Err(MethodsError(bad.into())));
+        }
+        let more: Methods = "safe,POST".parse().unwrap();
+        assert!(more.allow(b"GET") && more.allow(b"POST") && !more.allow(b"PUT"));
+        for all in ["all", "ALL", "all,GET"] {
+            assert_eq!(all.parse::<Methods>(), Ok(Methods::All));
+        }
     }
 }

@@ -77,6 +77,9 @@ pub fn loss(snapshot: &Snapshot) -> String {
     for (dropped, by) in drops.into_iter().filter(|(dropped, _)| *dropped > 0) {
         let _ = write!(out, ", {} dropped by {by}", counted(dropped, "packet"));
     }
+    if snapshot.damaged > 0 {
+        let _ = write!(out, ", {} of the recording unreadable", counted(snapshot.damaged, "part"));
+    }
     out
 }
 
@@ -145,6 +148,7 @@ fn requests(rows: &mut Rows, snapshot: &Snapshot) {
     if http.responses > 0 {
         rows.section("responses", "seen", http.responses);
         rows.part_if("not whole", http.responses_incomplete);
+        rows.part_if("body too large", http.responses_too_large);
     }
 }
 

@@ -79,16 +79,18 @@ async fn at_the_end_of_input_everything_is_finished() {
 }
 
 #[tokio::test]
-async fn draining_does_not_wait_for_due_times() {
+async fn draining_keeps_due_times_and_sheds_what_is_due_too_late() {
     let v2 = V2::ok().await;
     let running = Running::start(&config(&v2.url()));
-    let hour = |n: u32| Some(Instant::now() + Duration::from_secs(3600) * n);
-    running.give((1..=5).map(|n| Job { due: hour(n), ..job(n.into(), "/x") }).collect()).await;
-    until("they wait", || running.counts.snapshot().in_flight == 5).await;
-    running.ask(Stop::DrainUntil(Instant::now() + Duration::from_secs(60)));
-    // What comes while draining is sent too.
-    running.give(vec![Job { due: hour(9), ..job(9, "/late") }]).await;
-    assert_eq!(ends(&running.end().await), (6, 0, 0, 0));
+    let after = |millis| Some(Instant::now() + Duration::from_millis(millis));
+    let soon = after(50);
+    let hour = after(3_600_000);
+    let jobs = (1..=5).map(|n| Job { due: if n < 3 { soon } else { hour }, ..job(n, "/x") });
+    running.give(jobs.collect()).await;
+    until("they wait", || running.counts.snapshot().in_flight >= 3).await;
+    running.ask(Stop::DrainUntil(Instant::now() + Duration::from_millis(500)));
+    assert_eq!(ends(&running.end().await), (2, 0, 3, 0));
+    assert!(v2.seen().iter().all(|seen| Some(seen.at) >= soon), "none left before its time");
 }
 
 #[tokio::test]
