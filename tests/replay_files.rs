@@ -29,6 +29,49 @@ fn as_sent(request: &Request) -> Option<Request> {
     is_sendable.then(|| Request { target: target.to_owned(), ..request.clone() })
 }
 
+/// A pipe that stays open is live traffic: what is whole is sent at once, and a signal ends the run
+/// although no further byte ever comes.
+#[test]
+fn a_pipe_is_replayed_as_it_comes_and_does_not_hold_up_a_stop() {
+    use rustix::process::Signal;
+    use std::io::Write;
+
+    for (signal, code) in [(Signal::TERM, 0), (Signal::INT, 130)] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let pipe = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+        assert!(made.success());
+        let v2 = V2::start(&Place::Host, LOCALHOST);
+        let run = Run::new(["replay", text(&pipe), "--speed", "max", "--to", &v2.url(), "--json"]);
+        let replay = run.args(["--methods", "all", "--drain", "200ms"]).start();
+        let mut writer = std::fs::File::options().write(true).open(&pipe).expect("the pipe");
+        let capture = std::fs::read(fixtures::path("keepalive.pcap")).expect("the fixture");
+        writer.write_all(&capture).expect("it is read");
+        let expected = fixtures::requests("keepalive");
+        v2.wait_for(expected.len(), PATIENCE);
+        assert_has_no_rights(&replay);
+        replay.process.signal(signal);
+        let done = replay.finish(PATIENCE).expect_code(code);
+        exact(&expected, &v2.requests());
+        done.ledger().assert_balanced();
+        drop(writer);
+    }
+}
+
+/// Reading a file that may be hostile needs no right.
+#[track_caller]
+fn assert_has_no_rights(shadowtap: &crate::support::shadowtap::Shadowtap) {
+    let pid = shadowtap.process.pid().as_raw_nonzero();
+    for task in std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs") {
+        let path = task.expect("a thread").path().join("status");
+        let status = std::fs::read_to_string(path).expect("a thread's status");
+        for set in ["CapPrm:", "CapEff:"] {
+            let line = status.lines().find(|line| line.starts_with(set)).expect(set);
+            assert!(line.ends_with("\t0000000000000000"), "{line}");
+        }
+    }
+}
+
 #[test]
 fn every_fixture_is_replayed_exactly() {
     let mut files: Vec<_> =

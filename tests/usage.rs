@@ -43,13 +43,16 @@ const TO: &str = "http://127.0.0.1:9";
 
 #[test]
 fn what_cannot_be_meant_is_a_usage_error() {
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 15] = [
         (&[], "Usage: shadowtap"),
         (&["mirror"], "--port <PORT>"),
         (&["mirror", "-p", "80"], "--to <URL>"),
         (&["mirror", "-p", "eighty", "--to", TO], "--port"),
         (&["mirror", "-p", "70000", "--to", TO], "--port"),
-        (&["mirror", "-p", "0", "--to", TO], "-p 8080"),
+        (&["mirror", "-p", "0", "--to", TO], "such as 8080"),
+        (&["mirror", "-p", "tcp://10.0.0.1:80", "--to", TO], "enableServiceLinks"),
+        (&["mirror", "-p", "80", "--to", TO, "--methods", "get"], "capitals"),
+        (&["mirror", "-p", "80", "--to", TO, "--drain", "9999999999999s"], "a hundred years"),
         (&["mirror", "-p", "80", "--to", TO, "--nonsense"], "--nonsense"),
         (&["mirror", "-p", "80", "--to", TO, "--ca", "a", "--insecure"], "--insecure"),
         (&["mirror", "-p", "80", "--to", TO, "--concurrency", "0"], "--concurrency"),
