@@ -51,17 +51,6 @@ impl Lab {
         Some(lab)
     }
 
-    /// Whether this kernel has VLAN interfaces; says so if not.
-    pub fn has_vlans(&self) -> bool {
-        let arguments = ["-n", &self.pod, "link", "add", "link", "eth0", "name", "try"];
-        let done = Command::new("ip").args(arguments).args(["type", "vlan", "id", "9"]).output();
-        let has = done.expect("ip").status.success();
-        if !has {
-            report("skipped: this kernel has no VLAN interfaces (8021q)");
-        }
-        has
-    }
-
     /// Runs `ip` with arguments in the pod and the peer; `{n}` becomes 1 and 2.
     pub fn ip_both(&self, arguments: &str) {
         for (ns, n) in [(&self.pod, "1"), (&self.peer, "2")] {

@@ -78,49 +78,53 @@ fn count(seen: &[Seen], text: &str) -> usize {
     seen.iter().filter(|s| s.contains(text)).count()
 }
 
-#[test]
-fn requests_on_a_vlan_are_seen_on_its_parent_with_their_tag() {
-    let Some(lab) = Lab::new() else { return };
-    if !lab.has_vlans() {
-        return;
-    }
-    lab.ip_both("link add link eth0 name eth0.10 type vlan id 10");
-    lab.ip_both("addr add 10.78.0.{n}/24 dev eth0.10");
-    lab.ip_both("link set eth0.10 up");
-    let mut capture = open(&lab, &config(&["eth0"], &[80]));
-    exchange(&lab, &lab.peer, [10, 78, 0, 1], 81, "other port");
-    exchange(&lab, &lab.peer, [10, 78, 0, 1], 80, "GET /tagged");
-    let seen = collect(&mut capture, "GET /tagged");
-    assert_eq!(count(&seen, "GET /tagged"), 1);
-    assert_eq!(count(&seen, "other port"), 0);
-    assert!(seen.iter().all(|s| s.bytes[12..16] == [0x81, 0, 0, 10]), "the tag is missing");
-    let answers: Vec<&Seen> = seen.iter().filter(|s| s.wire_len > 3000).collect();
-    assert!(answers.iter().all(|s| s.bytes.len() <= 128 + 4), "an answer is not cut");
-    assert!(!answers.is_empty());
-}
+/// Left out by name (`scripts/test.sh`) where the kernel has no VLAN interfaces, and so never counted
+/// as passed there.
+mod needs_8021q {
+    use super::*;
 
-#[test]
-fn requests_in_qinq_are_seen_on_the_outermost_interface_and_on_any() {
-    let Some(lab) = Lab::new() else { return };
-    if !lab.has_vlans() {
-        return;
+    #[test]
+    fn requests_on_a_vlan_are_seen_on_its_parent_with_their_tag() {
+        let Some(lab) = Lab::new() else { return };
+        lab.ip_both("link add link eth0 name eth0.10 type vlan id 10");
+        lab.ip_both("addr add 10.78.0.{n}/24 dev eth0.10");
+        lab.ip_both("link set eth0.10 up");
+        let mut capture = open(&lab, &config(&["eth0"], &[80]));
+        exchange(&lab, &lab.peer, [10, 78, 0, 1], 81, "other port");
+        exchange(&lab, &lab.peer, [10, 78, 0, 1], 80, "GET /tagged");
+        let seen = collect(&mut capture, "GET /tagged");
+        assert_eq!(count(&seen, "GET /tagged"), 1);
+        assert_eq!(count(&seen, "other port"), 0);
+        assert!(seen.iter().all(|s| s.bytes[12..16] == [0x81, 0, 0, 10]), "the tag is missing");
+        let answers: Vec<&Seen> = seen.iter().filter(|s| s.wire_len > 3000).collect();
+        assert!(answers.iter().all(|s| s.bytes.len() <= 128 + 4), "an answer is not cut");
+        assert!(!answers.is_empty());
     }
-    lab.ip_both("link add link eth0 name outer type vlan proto 802.1ad id 10");
-    lab.ip_both("link add link outer name inner type vlan id 20");
-    lab.ip_both("addr add 10.78.0.{n}/24 dev inner");
-    lab.ip_both("link set outer up");
-    lab.ip_both("link set inner up");
-    for interface in ["eth0", "any"] {
-        let mut capture = open(&lab, &config(&[interface], &[80]));
-        exchange(&lab, &lab.peer, [10, 78, 0, 1], 80, "GET /twice-tagged");
-        let seen = collect(&mut capture, "GET /twice-tagged");
-        if interface == "eth0" {
-            assert_eq!(count(&seen, "GET /twice-tagged"), 1);
-            let tags = [0x88, 0xa8, 0, 10, 0x81, 0, 0, 20, 8, 0];
-            assert!(seen.iter().all(|s| s.bytes[12..22] == tags), "{:x?}", &seen[0].bytes[..24]);
-        } else {
-            // On eth0, outer and inner, which are three interfaces of this host.
-            assert_eq!(count(&seen, "GET /twice-tagged"), 3);
+
+    #[test]
+    fn requests_in_qinq_are_seen_on_the_outermost_interface_and_on_any() {
+        let Some(lab) = Lab::new() else { return };
+        lab.ip_both("link add link eth0 name outer type vlan proto 802.1ad id 10");
+        lab.ip_both("link add link outer name inner type vlan id 20");
+        lab.ip_both("addr add 10.78.0.{n}/24 dev inner");
+        lab.ip_both("link set outer up");
+        lab.ip_both("link set inner up");
+        for interface in ["eth0", "any"] {
+            let mut capture = open(&lab, &config(&[interface], &[80]));
+            exchange(&lab, &lab.peer, [10, 78, 0, 1], 80, "GET /twice-tagged");
+            let seen = collect(&mut capture, "GET /twice-tagged");
+            if interface == "eth0" {
+                assert_eq!(count(&seen, "GET /twice-tagged"), 1);
+                let tags = [0x88, 0xa8, 0, 10, 0x81, 0, 0, 20, 8, 0];
+                assert!(
+                    seen.iter().all(|s| s.bytes[12..22] == tags),
+                    "{:x?}",
+                    &seen[0].bytes[..24]
+                );
+            } else {
+                // On eth0, outer and inner, which are three interfaces of this host.
+                assert_eq!(count(&seen, "GET /twice-tagged"), 3);
+            }
         }
     }
 }
