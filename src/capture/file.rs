@@ -9,8 +9,7 @@
 //! and parsers that return blocks as values allocate for each and lose the byte offset.
 
 mod fields;
-#[doc(hidden)]
-pub mod fuzz;
+mod fuzz;
 mod input;
 mod pcap;
 mod pcapng;
@@ -24,6 +23,8 @@ use std::ops::Range;
 
 use crate::model::{Frame, LinkType, Timestamp};
 
+#[doc(hidden)]
+pub use fuzz::fuzz_capture_file;
 pub use input::{Compression, Input};
 pub use sniff::{Kind, SNIFF_LEN, sniff};
 

@@ -13,8 +13,7 @@
 mod cooked;
 mod ether;
 mod fragment;
-#[doc(hidden)]
-pub mod fuzz;
+mod fuzz;
 mod geneve;
 mod gre;
 mod ip;
@@ -32,6 +31,8 @@ mod udp;
 mod vxlan;
 
 pub use fragment::FragmentLimits;
+#[doc(hidden)]
+pub use fuzz::fuzz_frame;
 
 use crate::model::{Frame, Ignored, Segment};
 

@@ -21,7 +21,7 @@ fn files_changed_at_random_never_break_an_invariant() {
             bytes[at] = if below(2) == 0 { below(16) as u8 } else { below(256) as u8 };
         }
         bytes.truncate(below(bytes.len() * 4).max(1));
-        fuzz::fuzz_capture_file(&bytes);
+        fuzz_capture_file(&bytes);
     }
 }
 
@@ -29,13 +29,13 @@ fn files_changed_at_random_never_break_an_invariant() {
 fn fuzz_seeds_are_replayed() {
     for sample in samples() {
         for len in 0..=sample.len() {
-            fuzz::fuzz_capture_file(&sample[..len]);
+            fuzz_capture_file(&sample[..len]);
         }
         let compressed = zstd::encode_all(&sample[..], 1).expect("memory");
         for len in 0..=compressed.len() {
-            fuzz::fuzz_capture_file(&compressed[..len]);
+            fuzz_capture_file(&compressed[..len]);
         }
         // Two files in one, and noise behind.
-        fuzz::fuzz_capture_file(&[&sample[..], &sample, b"noise noise noise"].concat());
+        fuzz_capture_file(&[&sample[..], &sample, b"noise noise noise"].concat());
     }
 }
