@@ -5,6 +5,7 @@
 
 pub mod demo;
 pub mod doctor;
+pub mod files;
 pub mod inspect;
 pub mod intake;
 pub mod live;
@@ -12,6 +13,7 @@ pub mod mirror;
 pub mod pipeline;
 pub mod queue;
 pub mod record;
+pub mod recordings;
 pub mod replay;
 pub mod running;
 pub mod sending;
