@@ -7,6 +7,7 @@
 
 use crate::model::Ignored;
 
+use super::erspan;
 use super::layer::{Context, Layer, Protocol, Tag};
 use super::span::Span;
 
@@ -49,5 +50,12 @@ pub(super) fn header<'a>(
     if version == 1 && has(ACKNOWLEDGMENT) {
         rest = rest.skip(4)?;
     }
-    Ok((Layer::EtherType(u16::from_be_bytes([t1, t0])), rest))
+    let inner = match u16::from_be_bytes([t1, t0]) {
+        // Type I has no header, and GRE then no sequence number.
+        erspan::TYPE_2 if !has(SEQUENCE) => Layer::Ethernet,
+        erspan::TYPE_2 => Layer::Erspan2,
+        erspan::TYPE_3 => Layer::Erspan3,
+        ether_type => Layer::EtherType(ether_type),
+    };
+    Ok((inner, rest))
 }

@@ -10,7 +10,7 @@ use crate::model::{Ignored, LinkType, Segment, Timestamp};
 
 use super::fragment::Piece;
 use super::span::Span;
-use super::{ether, geneve, ip, link, mpls, ppp, protocol, tcp, vxlan};
+use super::{erspan, ether, geneve, gtp, ip, l2tp, link, mpls, ppp, protocol, tcp, vxlan};
 
 /// Layers in one frame, counting EtherTypes and IPv6 extension headers. Plain TCP over Ethernet takes
 /// 5 and each nested VXLAN 5 more, so this allows 8 tunnels in one another.
@@ -41,6 +41,16 @@ pub(super) enum Layer {
     Vxlan,
     /// A Geneve header.
     Geneve,
+    /// An ERSPAN header of type II.
+    Erspan2,
+    /// An ERSPAN header of type III.
+    Erspan3,
+    /// A GTP-U header.
+    Gtp,
+    /// An L2TP header in UDP.
+    L2tp,
+    /// An L2TP header of version 3 in IP.
+    L2tpIp,
 }
 
 /// An IP payload: its protocol, and between whom.
@@ -74,6 +84,7 @@ pub(super) enum Tag {
     Vni = 4,
     /// A tunnel without an identifier of its own, known by its two ends.
     Ends = 5,
+    Erspan = 6,
 }
 
 impl Context {
@@ -158,6 +169,11 @@ fn step<'a>(layer: Layer, span: Span<'a>, context: &mut Context) -> Result<Step<
         Layer::Ppp => ppp::frame(span)?,
         Layer::Vxlan => vxlan::header(span, context)?,
         Layer::Geneve => geneve::header(span, context)?,
+        Layer::Erspan2 => erspan::type_2(span, context)?,
+        Layer::Erspan3 => erspan::type_3(span, context)?,
+        Layer::Gtp => gtp::header(span)?,
+        Layer::L2tp => l2tp::over_udp(span)?,
+        Layer::L2tpIp => l2tp::over_ip(span)?,
         Layer::Ip => return ip::packet(span, context),
         Layer::Protocol(protocol) => return protocol::payload(protocol, span, context),
     };
