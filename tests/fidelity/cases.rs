@@ -15,7 +15,7 @@ fn get(target: &str) -> String {
 }
 
 #[test]
-fn differing_bytes_are_named_and_those_delivered_stand() {
+fn bytes_delivered_stand_whatever_comes_later() {
     let mut talk = Talk::new();
     let first = talk.lost_c(get("/one"));
     talk.capture.push(&first);
