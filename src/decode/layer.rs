@@ -10,7 +10,9 @@ use crate::model::{Ignored, LinkType, Segment, Timestamp};
 
 use super::fragment::Piece;
 use super::span::Span;
-use super::{erspan, ether, geneve, gtp, ip, l2tp, link, mpls, ppp, protocol, tcp, vxlan};
+use super::{
+    erspan, ether, geneve, gtp, ip, l2tp, link, mpls, ppp, protocol, tcp, teredo, vxlan, wifi,
+};
 
 /// Layers in one frame, counting EtherTypes and IPv6 extension headers. Plain TCP over Ethernet takes
 /// 5 and each nested VXLAN 5 more, so this allows 8 tunnels in one another.
@@ -25,6 +27,8 @@ pub(super) enum Layer {
     Ethernet,
     /// What this EtherType says.
     EtherType(u16),
+    /// An 802.11 header.
+    Wifi,
     /// An 802.2 LLC header.
     Llc,
     /// An MPLS label stack.
@@ -47,6 +51,8 @@ pub(super) enum Layer {
     Erspan3,
     /// A GTP-U header.
     Gtp,
+    /// IPv6 behind what Teredo puts before it.
+    Teredo,
     /// An L2TP header in UDP.
     L2tp,
     /// An L2TP header of version 3 in IP.
@@ -163,6 +169,7 @@ fn step<'a>(layer: Layer, span: Span<'a>, context: &mut Context) -> Result<Step<
         Layer::Link(link) => link::payload(link, span)?,
         Layer::Ethernet => ether::frame(span)?,
         Layer::EtherType(number) => ether::payload(number, span, context)?,
+        Layer::Wifi => wifi::frame(span)?,
         Layer::Llc => ether::llc(span)?,
         Layer::Mpls => mpls::label_stack(span)?,
         Layer::PppoeSession => ppp::pppoe(span, context)?,
@@ -172,6 +179,7 @@ fn step<'a>(layer: Layer, span: Span<'a>, context: &mut Context) -> Result<Step<
         Layer::Erspan2 => erspan::type_2(span, context)?,
         Layer::Erspan3 => erspan::type_3(span, context)?,
         Layer::Gtp => gtp::header(span)?,
+        Layer::Teredo => teredo::packet(span)?,
         Layer::L2tp => l2tp::over_udp(span)?,
         Layer::L2tpIp => l2tp::over_ip(span)?,
         Layer::Ip => return ip::packet(span, context),

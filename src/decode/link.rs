@@ -60,7 +60,7 @@ pub(super) fn payload(link: LinkType, span: Span<'_>) -> Result<(Layer, Span<'_>
         PPP_PPPD => Ok((Layer::Ppp, span.skip(2)?)),
         PPP_WITH_DIRECTION => Ok((Layer::Ppp, span.skip(1)?)),
         CHDLC => chdlc::frame(span),
-        WIFI => wifi::frame(span),
+        WIFI => Ok((Layer::Wifi, span)),
         RADIOTAP => wifi::radiotap(span),
         NFLOG => nflog::packet(span),
         MPLS => Ok((Layer::Mpls, span)),

@@ -30,6 +30,7 @@ mod ppp;
 mod protocol;
 mod span;
 mod tcp;
+mod teredo;
 #[cfg(test)]
 mod tests;
 mod udp;

@@ -28,7 +28,7 @@ pub(super) fn payload<'a>(
         44 if v6 => return fragment_header(protocol, span, context),
         51 => authentication(protocol, span)?,
         17 => udp::datagram(&protocol, span, context)?,
-        47 => gre::header(&protocol, span, context)?,
+        gre::NUMBER => gre::header(&protocol, span, context)?,
         // IP in IP, either version in either.
         4 | 41 => {
             context.enter_between(&protocol);

@@ -1,8 +1,8 @@
 //! IEEE 802.11 data frames, bare or behind a radiotap header.
 //!
 //! In: a frame as a monitor interface captures it. Out: the LLC header inside. Management and control
-//! frames are [`Ignored::NotIp`]. What is protected (WEP, WPA) is [`Ignored::Encrypted`], even when
-//! the capture has decrypted it without saying so: its header still says protected. An A-MSDU of one
+//! frames are [`Ignored::NotIp`]. What is protected (WEP, WPA) is [`Ignored::Encrypted`], but
+//! where the card has decrypted it and left the mark, which the LLC header in plain shows. An A-MSDU of one
 //! part is read; one of several would be several packets in one frame and is
 //! [`Ignored::Aggregated`], by name, rather than read in part. The frame check sequence at the end
 //! is cut off by the IP length. Addresses are no part of the encapsulation: an access point sends
@@ -31,6 +31,8 @@ const QOS: u8 = 0x80;
 /// In its second byte: both for a frame between access points (four addresses).
 const BETWEEN: u8 = 0x03;
 const PROTECTED: u8 = 0x40;
+/// LLC and SNAP as they stand before every EtherType: no cipher text begins like this by chance.
+const SNAP: [u8; 6] = [0xaa, 0xaa, 0x03, 0, 0, 0];
 /// HT control is present.
 const ORDER: u8 = 0x80;
 /// In the QoS control's first byte: the payload is an A-MSDU.
@@ -82,9 +84,6 @@ fn payload(span: Span<'_>, is_padded: bool) -> Result<(Layer, Span<'_>), Ignored
     if control & VERSION_AND_TYPE != DATA || control & NULL != 0 {
         return Err(Ignored::NotIp);
     }
-    if flags & PROTECTED != 0 {
-        return Err(Ignored::Encrypted);
-    }
     let mut header_len = 24;
     if flags & BETWEEN == BETWEEN {
         (rest, header_len) = (rest.skip(6)?, header_len + 6);
@@ -105,7 +104,16 @@ fn payload(span: Span<'_>, is_padded: bool) -> Result<(Layer, Span<'_>), Ignored
     if sequence & 0x0f != 0 {
         return Err(Ignored::FragmentDropped);
     }
+    if flags & PROTECTED != 0 {
+        rest = decrypted(rest).ok_or(Ignored::Encrypted)?;
+    }
     if is_aggregated { only_part(rest) } else { Ok((Layer::Llc, rest)) }
+}
+
+/// The payload of a frame marked as protected, if it is plain: at once, or behind the 8 bytes of the
+/// TKIP or CCMP header.
+fn decrypted(span: Span<'_>) -> Option<Span<'_>> {
+    [0, 8].into_iter().filter_map(|len| span.skip(len).ok()).find(|s| s.bytes().starts_with(&SNAP))
 }
 
 /// The part of an A-MSDU that has one: two addresses, length, LLC, and no padding behind the last.

@@ -128,3 +128,52 @@ fn a_jumbo_frame_in_a_tunnel_is_whole() {
     let frame = ipv4(17, &udp(4789, &join(&[&[8, 0, 0, 0, 0, 0, 1, 0], &plain(&body)])));
     assert_payload(decode(RAW, &frame), &body);
 }
+
+#[test]
+fn teredo_behind_whatever_servers_put_before_it() {
+    let packet = ipv6(6, &tcp(b"b"));
+    let origin = [0, 0, 0xf2, 0x27, 0xbf, 0xfe, 0xff, 0xfd];
+    let bare_authentication = join(&[&[0, 1, 0, 0], &[7; 8], &[0]]);
+    let authentication = join(&[&[0, 1, 3, 5], &[1; 3], &[2; 5], &[7; 8], &[0]]);
+    let heads: [&[u8]; 5] = [
+        &[],
+        &origin,
+        &bare_authentication,
+        &join(&[&bare_authentication, &origin]),
+        &join(&[&authentication, &origin]),
+    ];
+    for head in heads {
+        let there = udp(3544, &join(&[head, &packet]));
+        let mut back = udp(49152, &join(&[head, &packet]));
+        back[..2].copy_from_slice(&3544u16.to_be_bytes());
+        let there = assert_payload(decode(RAW, &ipv4(17, &there)), b"b");
+        assert_eq!(there, assert_payload(decode(RAW, &ipv4(17, &back)), b"b"));
+    }
+    let other = udp(3544, &ipv4(6, &tcp(b"a")));
+    assert_eq!(decode(RAW, &ipv4(17, &other)), Err(Ignored::NotTcp));
+}
+
+#[test]
+fn gre_in_udp_and_the_frames_of_access_points() {
+    let inner = gre(0, 0x0800, &ipv4(6, &tcp(b"a")));
+    let in_udp = assert_payload(decode(RAW, &ipv4(17, &udp(4754, &inner))), b"a");
+    let in_ip = assert_payload(decode(RAW, &ipv4(47, &inner)), b"a");
+    assert_eq!(in_udp.encapsulation, in_ip.encapsulation);
+    let llc = join(&[&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], &ipv4(6, &tcp(b"a"))]);
+    let wifi = join(&[&[0x88, 1], &[0; 24], &llc]);
+    for kind in [0x8200, 0x8210, 0x8370, 0x9000] {
+        assert_payload(decode(RAW, &ipv4(47, &gre(0, kind, &wifi))), b"a");
+    }
+    assert_eq!(decode(RAW, &ipv4(47, &gre(0, 0x8201, &wifi))), Err(Ignored::NotIp));
+}
+
+#[test]
+fn backbone_and_virtual_interface_tags() {
+    let inner = ether(0x8100, &vlan(5, 0x0800, &ipv4(6, &tcp(b"a"))));
+    let frame = |service: u8| ether(0x88e7, &join(&[&[0, 0, 0, service], &inner]));
+    let one = assert_payload(decode(ETHERNET, &frame(1)), b"a");
+    let two = assert_payload(decode(ETHERNET, &frame(2)), b"a");
+    assert_ne!(one.encapsulation, two.encapsulation);
+    let vn = ether(0x8926, &join(&[&[0x80, 1, 0, 2, 8, 0], &ipv4(6, &tcp(b"a"))]));
+    assert_eq!(assert_payload(decode(ETHERNET, &vn), b"a").encapsulation, 0);
+}

@@ -89,6 +89,14 @@ fn what_is_protected_has_a_name_of_its_own() {
 }
 
 #[test]
+fn what_the_card_has_decrypted_is_read_though_still_marked() {
+    let plain = llc(b"a");
+    assert_payload(decode(WIFI, &qos(0x42, 0, &plain)), b"a");
+    let behind_ccmp = join(&[&[1, 0, 0, 0x20, 0, 0, 0, 0], &plain, &[7; 8]]);
+    assert_payload(decode(WIFI, &qos(0x42, 0, &behind_ccmp)), b"a");
+}
+
+#[test]
 fn what_carries_no_data_is_not_ip() {
     let beacon = join(&[&[0x80, 0], &[0; 60]]);
     let acknowledgment = [0xd4, 0, 0, 0, 2, 0, 0, 0, 0, 1];
