@@ -13,7 +13,7 @@ use crate::capture::live::LiveConfig;
 use crate::cli::capture_args::{CaptureArgs, LimitArgs};
 use crate::cli::target_args::TargetArgs;
 use crate::http;
-use crate::model::{Endpoint, MARKER_FIELD, Servers, Watch};
+use crate::model::{Endpoint, MARKER_FIELD, OwnConnections, Servers, Watch};
 use crate::reassemble;
 use crate::replay::{HostHeader, ReplayConfig, Target, Trust};
 use crate::shape::{Admission, Methods};
@@ -39,7 +39,7 @@ pub fn watch_live(args: &CaptureArgs) -> anyhow::Result<Watch> {
         [any] if any == "any" => Servers::Any,
         list => Servers::Only(list.iter().map(|text| server(text)).collect::<Result<_, _>>()?),
     };
-    Ok(Watch { ports: args.ports.clone(), servers, excluded: HashSet::new() })
+    Ok(Watch { ports: args.ports.clone(), servers, excluded: HashSet::new(), own: OwnConnections::default() })
 }
 
 fn server(text: &str) -> anyhow::Result<IpAddr> {

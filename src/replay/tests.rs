@@ -2,12 +2,13 @@
 //! exactly what arrived.
 
 mod failures;
-mod fidelity;
+mod reqwest;
 pub(super) mod message;
 mod order;
 mod stop;
 mod tls;
 mod v2;
+mod wire;
 
 use std::time::Duration;
 

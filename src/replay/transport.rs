@@ -5,6 +5,8 @@
 
 use std::future::Future;
 
+use tokio::time::Instant;
+
 use crate::model::Message;
 use crate::model::ledger::Failure;
 
@@ -24,4 +26,12 @@ pub(super) trait Transport: Send + Sync + 'static {
         message: Message,
         n: u64,
     ) -> impl Future<Output = Result<Answer, Failure>> + Send;
+
+    /// The captured connection has ended and its requests are over: one kept for it may be closed.
+    fn close(&self, _conn: u64) {}
+
+    /// Closes what has been idle for too long. Says whether idle connections are left.
+    fn sweep(&self, _now: Instant) -> bool {
+        false
+    }
 }
