@@ -5,6 +5,7 @@
 
 pub mod demo;
 pub mod doctor;
+pub mod files;
 pub mod inspect;
 pub mod intake;
 pub mod live;
@@ -13,6 +14,7 @@ pub mod pipeline;
 pub mod priority;
 mod queue;
 pub mod record;
+pub mod recordings;
 pub mod replay;
 pub mod running;
 pub mod schedule;

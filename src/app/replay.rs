@@ -1,10 +1,11 @@
-//! `replay`: a recording or a capture file at v2, at the captured pace or another.
+//! `replay`: recordings or capture files at v2, at the captured pace or another.
 
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 
 use super::Exit;
+use super::files::Files;
 use super::intake::Intake;
 use super::mirror::sent;
 use super::queue::{Budget, WhenFull};
@@ -15,30 +16,29 @@ use super::shared::Shared;
 use super::source::Source;
 use super::supervise::{Run, run_name};
 use super::{signals, terminal};
-use crate::capture::file::Input;
 use crate::capture::rights;
 use crate::cli::ReplayArgs;
 use crate::cli::units::{Rates, Speed};
 use crate::{config, http};
 
-/// Replays a file.
+/// Replays files.
 pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
-    let running = start(args, Input::open(&args.file)?)?;
+    let running = start(args, Files::open(&args.files)?)?;
     let result = running.wait();
     running.run.print_ledger(args.json)?;
     result
 }
 
-/// Starts replaying this input, whatever `args.file` says.
-pub fn start(args: &ReplayArgs, input: Input) -> anyhow::Result<Running> {
+/// Starts replaying these files, whatever `args.files` says.
+pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     let name = run_name();
     let replay = config::replay(&args.target, &name)?;
     let admission = config::admission(&args.target)?;
     // Responses are read, since pairing makes framing surer, but not kept.
     let http = http::Config { read_responses: true, ..config::http(&args.limits, false) };
     let limits = config::reassembly(&args.limits)?;
-    let source = Source::new(input, config::watch_file(&args.ports), http, limits)?;
-    terminal::say(&format!("run {name}: replaying {} to {}", source.name(), replay.target));
+    let source = Source::new(files, config::watch_file(&args.ports), http, limits);
+    terminal::say(&format!("run {name}: replaying {} to {}", source.names(), replay.target));
     terminal::say(&sent(&admission.methods));
 
     let sending = Sending::new(&replay)?;

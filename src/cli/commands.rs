@@ -16,9 +16,9 @@ pub enum Command {
     Mirror(MirrorArgs),
     /// Sniff live traffic into a file.
     Record(RecordArgs),
-    /// Send what is in a recording or a capture file to v2.
+    /// Send what is in recordings or capture files to v2.
     Replay(ReplayArgs),
-    /// Show the HTTP messages in a recording or a capture file.
+    /// Show the HTTP messages in recordings or capture files.
     Inspect(InspectArgs),
     /// Say why nothing would be seen, and what to do about it.
     Doctor(DoctorArgs),
@@ -69,12 +69,13 @@ pub struct RecordArgs {
     pub json: bool,
 }
 
-/// Send what is in a recording or a capture file to v2.
+/// Send what is in recordings or capture files to v2.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// A recording (WARC) or a capture (pcap, pcapng), plain or compressed; `-` is standard input.
-    #[arg(value_name = "FILE")]
-    pub file: String,
+    /// Captures (pcap, pcapng) or recordings (WARC), plain or compressed; `-` is standard input. Several
+    /// are read in this order as one: a connection may go on in the next file.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<String>,
     /// Server ports whose traffic counts, in a capture. Without it every connection that speaks HTTP.
     #[arg(
         short,
@@ -114,12 +115,13 @@ pub struct ReplayArgs {
     pub json: bool,
 }
 
-/// Show the HTTP messages in a recording or a capture file.
+/// Show the HTTP messages in recordings or capture files.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// A recording (WARC) or a capture (pcap, pcapng), plain or compressed; `-` is standard input.
-    #[arg(value_name = "FILE")]
-    pub file: String,
+    /// Captures (pcap, pcapng) or recordings (WARC), plain or compressed; `-` is standard input. Several
+    /// are read in this order as one: a connection may go on in the next file.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<String>,
     /// Server ports whose traffic counts, in a capture. Without it every connection that speaks HTTP.
     #[arg(
         short,

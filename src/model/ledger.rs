@@ -119,6 +119,29 @@ causes!(
     }
 );
 
+causes!(
+    /// Why a record of a recording gave no message.
+    Passed, PASSED {
+        /// Of another kind: `warcinfo`, `metadata`, ...
+        NoMessage = "no_message",
+        /// A request or response that is no HTTP/1.x message.
+        NotHttp = "not_http",
+        /// Its server's port is not among those asked for.
+        OtherPort = "other_port",
+    }
+);
+
+/// Records of the recordings read: `read = messages + passed`.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize)]
+pub struct RecordsRead {
+    /// Whole records.
+    pub read: u64,
+    /// Those that gave a message.
+    pub messages: u64,
+    /// Those passed over, by cause.
+    pub passed: Tally<Passed, PASSED>,
+}
+
 /// Requests at the capture side: `captured = queued + refused`.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize)]
 pub struct RequestCounts {
@@ -293,6 +316,8 @@ pub struct Snapshot {
     pub http: HttpCounts,
     /// Requests at the capture side.
     pub requests: RequestCounts,
+    /// Records, when recordings are read.
+    pub records: RecordsRead,
     /// Parts of a recording that could not be read; what was in them is unknown.
     pub damaged: u64,
     /// What became of them, one for each target.
@@ -331,6 +356,8 @@ impl Snapshot {
         check("streams.received", s.received, fates);
         let h = &self.http;
         check("streams.delivered", s.delivered, h.messages + h.skipped.total() + h.open);
+        let w = &self.records;
+        check("records.read", w.read, w.messages + w.passed.total());
         let r = &self.requests;
         check("requests.captured", r.captured, r.queued + r.refused.total());
         for target in &self.targets {
