@@ -208,6 +208,7 @@ mod tests {
             marker: crate::model::MARKER_FIELD,
             methods: Methods::Safe,
             is_replay: true,
+            holds_ambiguous: true,
         };
         let budget = Budget::new(messages, 1 << 20);
         let outlet: Outlet = Box::new(move |batch| batch_tx.send(batch).is_ok());

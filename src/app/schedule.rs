@@ -113,10 +113,8 @@ mod tests {
 
     fn at(milliseconds: u64) -> Message {
         let mut message = request(b"GET / HTTP/1.1\r\n\r\n");
-        message.first_byte = Timestamp::from_parts(
-            100 + milliseconds / 1000,
-            (milliseconds % 1000 * 1_000_000) as u32,
-        );
+        message.first_byte =
+            Timestamp::from_parts(100 + milliseconds / 1000, milliseconds % 1000 * 1_000_000);
         message
     }
 
