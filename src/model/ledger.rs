@@ -114,6 +114,8 @@ causes!(
         Ambiguous = "ambiguous",
         /// CONNECT or Upgrade: cannot be replayed as a request.
         NotReplayable = "not_replayable",
+        /// Before `--from` or behind `--until`.
+        OutOfRange = "out_of_range",
         /// The queue was full (live only; a file waits).
         QueueFull = "shed_queue_full",
     }
@@ -214,6 +216,8 @@ causes!(
 causes!(
     /// Why a queued request was given up before v2 could answer it.
     ShedLater, SHED_LATER {
+        /// Not among the share of connections that this target gets.
+        SampledOut = "sampled_out",
         /// Later than `--max-lag` when its turn came.
         Lag = "lag",
         /// Behind a request of its connection that failed, with `--on-break stop`.
