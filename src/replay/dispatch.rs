@@ -113,7 +113,7 @@ impl Replayer {
     /// Everything happens within the calling task, so a current-thread runtime serves best.
     pub async fn run<G: Send + 'static>(
         self,
-        batch_rx: mpsc::Receiver<Vec<Job<G>>>,
+        batch_rx: mpsc::UnboundedReceiver<Vec<Job<G>>>,
         stop_rx: watch::Receiver<Stop>,
     ) -> TargetCounts {
         let Self { client, rules, published } = self;
@@ -189,7 +189,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
     /// See [`Replayer::run`].
     pub async fn run(
         mut self,
-        mut batch_rx: mpsc::Receiver<Vec<Job<G>>>,
+        mut batch_rx: mpsc::UnboundedReceiver<Vec<Job<G>>>,
         mut stop_rx: watch::Receiver<Stop>,
     ) -> TargetCounts {
         if self.serve(&mut batch_rx, &mut stop_rx).await == End::GivenUp {
@@ -202,7 +202,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
     /// Takes jobs and sends them, until there are no more or it is time to give up.
     async fn serve(
         &mut self,
-        batch_rx: &mut mpsc::Receiver<Vec<Job<G>>>,
+        batch_rx: &mut mpsc::UnboundedReceiver<Vec<Job<G>>>,
         stop_rx: &mut watch::Receiver<Stop>,
     ) -> End {
         let (mut open, mut stoppable) = (true, true);
@@ -337,7 +337,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
 
     /// Ends everything: what waits is shed, what is under way is aborted, and what is still in the
     /// channel is taken over and shed.
-    async fn give_up(&mut self, batch_rx: &mut mpsc::Receiver<Vec<Job<G>>>) {
+    async fn give_up(&mut self, batch_rx: &mut mpsc::UnboundedReceiver<Vec<Job<G>>>) {
         let waited = self.lanes.clear() as u64;
         self.counts.in_flight -= waited;
         self.counts.shed.add(ShedLater::DrainDeadline, waited);
@@ -414,9 +414,9 @@ mod tests {
     async fn a_fault_of_the_program_costs_one_request_and_is_counted() {
         let guard = Arc::new(());
         let job = |path| Job { message: get(1, path), due: None, guard: guard.clone() };
-        let (batch_tx, batch_rx) = mpsc::channel(1);
+        let (batch_tx, batch_rx) = mpsc::unbounded_channel();
         let (_stop_tx, stop_rx) = watch::channel(Stop::Go);
-        batch_tx.send(vec![job("/panic"), job("/after")]).await.expect("send");
+        batch_tx.send(vec![job("/panic"), job("/after")]).expect("send");
         drop(batch_tx);
         let published = CountsHandle::new("x".into());
         let rules = Rules {

@@ -180,7 +180,8 @@ mod tests {
             lanes.push(conn, at(zero, 1), ());
         }
         let later = zero + Duration::from_millis(1);
-        let order: Vec<u64> = std::iter::from_fn(|| take(&mut lanes, later)).map(|(c, ())| c).collect();
+        let order: Vec<u64> =
+            std::iter::from_fn(|| take(&mut lanes, later)).map(|(c, ())| c).collect();
         assert_eq!(order, [5, 3, 9, 1]);
     }
 

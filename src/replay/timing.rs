@@ -68,7 +68,13 @@ impl Stopwatch {
     }
 
     /// A request was answered to the last byte.
-    pub fn answered(&mut self, class: StatusClass, due: Option<Instant>, start: Instant, end: Instant) {
+    pub fn answered(
+        &mut self,
+        class: StatusClass,
+        due: Option<Instant>,
+        start: Instant,
+        end: Instant,
+    ) {
         let service = end.saturating_duration_since(start);
         self.service.add(service);
         if let Some(due) = due {
@@ -115,7 +121,10 @@ mod tests {
         watch.answered(StatusClass::ServerError, None, after(0), after(30));
         let timing = watch.timing();
         let near = |us: u64, ms: u64| us.abs_diff(ms * 1000) <= ms;
-        assert!(near(timing.send_lag.p50_us, 50) && near(timing.send_lag.max_us, 100), "{timing:?}");
+        assert!(
+            near(timing.send_lag.p50_us, 50) && near(timing.send_lag.max_us, 100),
+            "{timing:?}"
+        );
         assert!(near(timing.service.p50_us, 10) && near(timing.service.max_us, 30), "{timing:?}");
         assert!(near(timing.latency.p99_us, 109) && timing.latency.count == 100, "{timing:?}");
         let classes: Vec<_> = timing.by_class.iter().map(|(n, q)| (*n, q.count)).collect();

@@ -27,9 +27,6 @@ pub(super) trait Transport: Send + Sync + 'static {
         n: u64,
     ) -> impl Future<Output = Result<Answer, Failure>> + Send;
 
-    /// The captured connection has ended and its requests are over: one kept for it may be closed.
-    fn close(&self, _conn: u64) {}
-
     /// Closes what has been idle for too long. Says whether idle connections are left.
     fn sweep(&self, _now: Instant) -> bool {
         false

@@ -7,9 +7,9 @@ use tokio::net::TcpListener;
 use crate::model::ledger::{Failure, StatusClass, TargetCounts};
 use crate::model::tally::Cause;
 
+use super::config;
 use super::message::{get, request};
 use super::v2::{Reply, V2, answer};
-use super::config;
 use crate::model::Message;
 use crate::replay::{Client, ReplayConfig};
 

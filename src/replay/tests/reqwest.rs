@@ -7,8 +7,8 @@ use crate::model::ledger::{Failure, StatusClass};
 use crate::replay::{Client, HostHeader, ReplayConfig};
 
 use super::message::{dechunked, get, request};
-use super::v2::{Reply, Seen, V2, answer};
 use super::replay;
+use super::v2::{Reply, Seen, V2, answer};
 
 fn config(to: &str) -> ReplayConfig {
     ReplayConfig { client: Client::Reqwest, ..super::config(to) }

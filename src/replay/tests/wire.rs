@@ -61,7 +61,8 @@ async fn heads_arrive_byte_for_byte() {
 
 #[tokio::test]
 async fn bodies_arrive_byte_for_byte() {
-    let sized = |len: usize| format!("POST / HTTP/1.1\r\nHost: v1\r\nContent-Length: {len}\r\n\r\n");
+    let sized =
+        |len: usize| format!("POST / HTTP/1.1\r\nHost: v1\r\nContent-Length: {len}\r\n\r\n");
     for len in [0, 1, 4096, 4097, 3 << 20] {
         let body: Vec<u8> = (0..len).map(|i| (i * 7 / 3) as u8).collect();
         arrives_unchanged(&sized(len), &body).await;
@@ -120,7 +121,9 @@ async fn an_ambiguous_request_goes_on_a_connection_of_its_own() {
 #[tokio::test]
 async fn http_1_0_closes_unless_it_says_otherwise() {
     let v2 = V2::start(|_| {
-        Reply::Write(b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n".into())
+        Reply::Write(
+            b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n".into(),
+        )
     })
     .await;
     let old = || request(1, "GET / HTTP/1.0\r\n\r\n");
@@ -161,7 +164,8 @@ async fn an_answer_in_one_byte_pieces_is_read() {
         stream.set_nodelay(true).expect("nodelay");
         let mut buf = [0; 4096];
         while stream.read(&mut buf).await.is_ok_and(|len| len > 0) {
-            let text = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+            let text =
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
             for byte in text {
                 stream.write_all(&[*byte]).await.expect("one byte");
                 tokio::task::yield_now().await;
@@ -174,7 +178,8 @@ async fn an_answer_in_one_byte_pieces_is_read() {
 
 #[tokio::test]
 async fn bytes_that_nobody_asked_for_end_the_connection() {
-    let v2 = V2::start(|_| Reply::Write(b"HTTP/1.1 204 No\r\n\r\nHTTP/1.1 200 OK\r\n".into())).await;
+    let v2 =
+        V2::start(|_| Reply::Write(b"HTTP/1.1 204 No\r\n\r\nHTTP/1.1 200 OK\r\n".into())).await;
     let counts = replay(&config(&v2.url()), vec![get(1, "/"), get(1, "/")]).await;
     assert_eq!(counts.answered.total(), 2, "{counts:?}");
     assert_eq!(v2.accepted(), 2);
@@ -217,6 +222,26 @@ async fn own_connections_are_registered_before_they_are_made() {
     let counts = replay(&config, vec![get(1, "/")]).await;
     assert_eq!(counts.answered.total(), 1, "{counts:?}");
     assert!(v2.await.expect("join"));
+}
+
+#[tokio::test]
+async fn a_unix_socket_is_a_target_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("v2.sock");
+    let listener = tokio::net::UnixListener::bind(&path).expect("bind");
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("accept");
+        let mut buf = [0; 1000];
+        while stream.read(&mut buf).await.is_ok_and(|len| len > 0) {
+            stream.write_all(b"HTTP/1.1 204 No\r\n\r\n").await.expect("answer");
+        }
+    });
+    let to = format!("unix:{}", path.display());
+    let counts = replay(&config(&to), vec![get(1, "/"), get(1, "/")]).await;
+    assert_eq!((counts.answered.total(), counts.target), (2, to));
+    let nobody = format!("unix:{}", folder.path().join("nobody").display());
+    let counts = replay(&config(&nobody), vec![get(1, "/")]).await;
+    assert_eq!(counts.failed.get(Failure::Connect), 1, "{counts:?}");
 }
 
 #[tokio::test]

@@ -156,7 +156,11 @@ impl AnswerReader {
         let start = self.head.iter().take(MAX_EMPTY).take_while(|&&b| is_break(b)).count();
         let beginning = self.head.get(start..).unwrap_or_default();
         let looks_right = beginning.iter().zip(b"HTTP/1.").all(|(a, b)| a == b);
-        if looks_right && self.head.len() <= MAX_HEAD { Ok(None) } else { Err(Failure::InvalidAnswer) }
+        if looks_right && self.head.len() <= MAX_HEAD {
+            Ok(None)
+        } else {
+            Err(Failure::InvalidAnswer)
+        }
     }
 
     /// Reads a whole head.
@@ -221,10 +225,7 @@ fn head_end(bytes: &[u8], seen: usize) -> Option<usize> {
 }
 
 /// Parses a whole head, as leniently as clients do.
-fn parse<'a>(
-    head: &'a [u8],
-    fields: &mut [httparse::Header<'a>],
-) -> Result<Head, httparse::Error> {
+fn parse<'a>(head: &'a [u8], fields: &mut [httparse::Header<'a>]) -> Result<Head, httparse::Error> {
     let mut config = httparse::ParserConfig::default();
     config
         .allow_spaces_after_header_name_in_responses(true)
@@ -277,9 +278,7 @@ fn parse_length(value: &[u8]) -> Option<u64> {
 
 /// Whether a comma-separated list has this token.
 fn has_token(value: &[u8], token: &str) -> bool {
-    value
-        .split(|&b| b == b',')
-        .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    value.split(|&b| b == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
 #[cfg(test)]
@@ -302,7 +301,8 @@ mod tests {
     #[track_caller]
     fn always(method: &str, text: &str, expected: Result<(u16, bool), Failure>) {
         for size in 1..=text.len() {
-            let result = read(method, text.as_bytes(), size).map(|(status, lives, _)| (status, lives));
+            let result =
+                read(method, text.as_bytes(), size).map(|(status, lives, _)| (status, lives));
             assert_eq!(result, expected, "in pieces of {size}: {text:?}");
         }
     }
@@ -333,7 +333,8 @@ mod tests {
 
     #[test]
     fn the_connection_lives_as_its_version_and_options_say() {
-        let with = |version, field| format!("HTTP/1.{version} 200 OK\r\n{field}Content-Length: 0\r\n\r\n");
+        let with =
+            |version, field| format!("HTTP/1.{version} 200 OK\r\n{field}Content-Length: 0\r\n\r\n");
         always("GET", &with(1, "Connection: close\r\n"), Ok((200, false)));
         always("GET", &with(1, "Connection: x, Close\r\n"), Ok((200, false)));
         always("GET", &with(0, ""), Ok((200, false)));
@@ -343,7 +344,11 @@ mod tests {
     #[test]
     fn what_ends_too_early_is_named_by_where_it_ended() {
         always("GET", "HTTP/1.1 200 O", Err(Failure::Reset));
-        always("GET", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", Err(Failure::BrokenAnswer));
+        always(
+            "GET",
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
+            Err(Failure::BrokenAnswer),
+        );
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf";
         always("GET", chunked, Err(Failure::BrokenAnswer));
         assert_eq!(AnswerReader::new(b"GET").end(), Err(Failure::Reset));

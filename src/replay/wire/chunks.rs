@@ -92,9 +92,12 @@ mod tests {
 
     #[test]
     fn the_end_is_found_in_any_pieces() {
-        for text in
-            ["0\r\n\r\n", "3\r\nabc\r\n0\r\n\r\n", "a;x=\"y\"\r\n0123456789\r\n00\r\nT: v\r\nU: w\r\n\r\n", "1\nx\n0\n\n"]
-        {
+        for text in [
+            "0\r\n\r\n",
+            "3\r\nabc\r\n0\r\n\r\n",
+            "a;x=\"y\"\r\n0123456789\r\n00\r\nT: v\r\nU: w\r\n\r\n",
+            "1\nx\n0\n\n",
+        ] {
             for size in 1..=text.len() {
                 let (mut chunks, mut seen, mut end) = (Chunks::default(), 0, None);
                 for piece in format!("{text}HTTP").as_bytes().chunks(size) {
@@ -112,7 +115,11 @@ mod tests {
     #[test]
     fn what_is_no_size_is_an_error() {
         for text in ["\r\n", "x\r\n", "-1\r\n", "1x\r\n", "11111111111111111\r\n", "1\r\nab"] {
-            assert_eq!(Chunks::default().feed(text.as_bytes()), Err(Failure::InvalidAnswer), "{text:?}");
+            assert_eq!(
+                Chunks::default().feed(text.as_bytes()),
+                Err(Failure::InvalidAnswer),
+                "{text:?}"
+            );
         }
     }
 

@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::stream::Stream;
@@ -79,6 +79,11 @@ impl Connector {
 
     /// A new connection.
     pub async fn connect(&self) -> Result<(Stream, Option<Registered>), Failure> {
+        if let Some(path) = self.target.socket() {
+            let connected = timeout(self.connect_timeout, UnixStream::connect(path)).await;
+            let stream = connected.map_err(|_| Failure::Connect)?;
+            return Ok((Stream::Unix(stream.map_err(|error| failure_of(&error))?), None));
+        }
         let addrs = self.addresses().await?;
         let deadline = Instant::now() + self.connect_timeout;
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -123,10 +128,7 @@ impl Connector {
     async fn connect_to(&self, addr: SocketAddr) -> Result<(Stream, Option<Registered>), Failure> {
         let (stream, registered) = self.tcp(addr).await.map_err(|error| {
             tracing::debug!(%addr, %error, "cannot connect");
-            match error.kind() {
-                io::ErrorKind::ConnectionRefused => Failure::Refused,
-                _ => Failure::Connect,
-            }
+            failure_of(&error)
         })?;
         // Requests are written whole; an idle one must not wait for an acknowledgment.
         stream.set_nodelay(true).map_err(|_| Failure::Connect)?;
@@ -168,6 +170,13 @@ impl Connector {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+fn failure_of(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Failure::Refused,
+        _ => Failure::Connect,
     }
 }
 

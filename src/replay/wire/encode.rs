@@ -80,8 +80,7 @@ impl Edits {
             out.extend_from_slice(self.prefix.as_bytes());
         }
         if let Some(host) = &self.host {
-            let is_host =
-                |field: &&Field| message.slice(field.name).eq_ignore_ascii_case(b"host");
+            let is_host = |field: &&Field| message.slice(field.name).eq_ignore_ascii_case(b"host");
             let mut hosts = message.fields.iter().filter(is_host);
             match hosts.next() {
                 Some(first) => {
@@ -183,9 +182,12 @@ mod tests {
     fn a_prefix_stands_before_the_path_of_either_form() {
         let edits = Edits { prefix: "/base".into(), realip: Some("X-Real-IP".into()), ..edits() };
         let rest = "\r\nX-Real-IP: 10.0.0.1\r\nX-Shadowtap: run-7\r\n\r\n";
-        for (target, expected) in
-            [("/a?b", "/base/a?b"), ("http://v1/a", "http://v1/base/a"), ("*", "*"), ("//x", "/base//x")]
-        {
+        for (target, expected) in [
+            ("/a?b", "/base/a?b"),
+            ("http://v1/a", "http://v1/base/a"),
+            ("*", "*"),
+            ("//x", "/base//x"),
+        ] {
             let head = format!("GET {target} HTTP/1.1\r\n\r\n");
             becomes(&edits, &head, &format!("GET {expected} HTTP/1.1{rest}"));
         }

@@ -116,8 +116,7 @@ impl Wire {
             };
             let head_deadline = deadline.min(Instant::now() + self.head_timeout);
             let (out, method) = ([&buffers.out[..], body], message.method());
-            let exchange =
-                Exchange::new(&mut connection.stream, out, method, &mut buffers.read);
+            let exchange = Exchange::new(&mut connection.stream, out, method, &mut buffers.read);
             return match exchange.run(head_deadline, deadline).await {
                 Ended::Answered { answer, keeps_alive } => {
                     if keeps_alive && !is_alone && !closes(message) {
@@ -151,8 +150,8 @@ impl Wire {
     async fn connect(&self, deadline: Instant) -> Result<Connection, Failure> {
         match tokio::time::timeout_at(deadline, self.connector.connect()).await {
             Ok(connected) => {
-                let (stream, registered) = connected?;
-                Ok(Connection { stream, registered, used_at: Instant::now() })
+                let (stream, _registered) = connected?;
+                Ok(Connection { stream, _registered, used_at: Instant::now() })
             }
             Err(_) => Err(Failure::Timeout),
         }
@@ -182,10 +181,6 @@ impl Transport for Wire {
         buffers.out.shrink_to(READ_SIZE);
         free().push(buffers);
         result
-    }
-
-    fn close(&self, conn: u64) {
-        self.pool.close(conn);
     }
 
     fn sweep(&self, now: Instant) -> bool {

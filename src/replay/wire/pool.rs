@@ -20,8 +20,8 @@ const LOOK_AFTER: Duration = Duration::from_millis(1);
 /// A connection to v2.
 pub(super) struct Connection {
     pub stream: Stream,
-    /// Keeps it out of the capture.
-    pub registered: Option<Registered>,
+    /// Keeps it out of the capture, by being held.
+    pub _registered: Option<Registered>,
     /// When its last answer was whole.
     pub used_at: Instant,
 }
@@ -66,11 +66,6 @@ impl Pool {
         if idle.len() > self.most {
             idle.pop_lru();
         }
-    }
-
-    /// Closes the connection of this captured one.
-    pub fn close(&self, conn: u64) {
-        self.idle().pop(&conn);
     }
 
     /// Closes what has been idle for too long. Says whether any is left.
