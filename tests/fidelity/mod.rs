@@ -79,6 +79,7 @@ impl Capture {
             seq: SeqNum(packet.seq),
             ack: packet.ack.map(SeqNum),
             flags: packet.flags,
+            urgent: None,
             payload: &packet.bytes,
             cut: packet.cut,
         };
