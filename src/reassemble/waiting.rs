@@ -8,8 +8,9 @@
 //! numbers, and when to give a hole up.
 //!
 //! Linux merges where its memory allows it: nearly always what a network card delivers, never what
-//! comes over the loopback interface. Only where overlapping bytes differ can that be seen, and such
-//! are marked.
+//! comes over the loopback interface; and where one run ends and another begins or goes on at the first
+//! byte of a new segment, by the shape of its tree (here the run that starts later decides). Only
+//! where overlapping bytes differ can that be seen, and such are marked.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -5,6 +5,7 @@
 
 mod cost;
 mod goreplay;
+mod memory;
 mod model;
 #[path = "../../src/model/testing.rs"]
 #[allow(dead_code, reason = "each user needs a part of it")]
