@@ -70,14 +70,43 @@ impl<H: StreamHandler> Reassembler<H> {
         if charged == before {
             return;
         }
-        self.charged = self.charged.saturating_sub(before).saturating_add(charged);
         if before == 0 {
             flow.held_since = tick;
         }
+        self.charged = self.charged.saturating_sub(before).saturating_add(charged);
+        let (began, ended) = (usize::from(before == 0), usize::from(charged == 0));
+        self.holding = self.holding.saturating_add(began).saturating_sub(ended);
+        let Some(flow) = self.table.get_mut(slot) else { return };
         if held > 0 && !flow.is_holder {
             flow.is_holder = true;
             self.holders.push_back((tick, slot, flow.generation));
+            self.sweep_holders();
         }
+    }
+
+    /// Forgets the charge for one connection.
+    pub(super) fn discharge(&mut self, slot: u32) {
+        let Some(flow) = self.table.get_mut(slot) else { return };
+        let before = flow.charged();
+        flow.charge(0);
+        self.charged = self.charged.saturating_sub(before);
+        self.holding = self.holding.saturating_sub(usize::from(before > 0));
+    }
+
+    /// Takes those out of line that hold nothing any more, when they are more than half: else each
+    /// connection that ever held something would keep its place.
+    fn sweep_holders(&mut self) {
+        const FEW: usize = 64;
+        if self.holders.len() <= FEW.max(2 * self.holding) {
+            return;
+        }
+        let table = &mut self.table;
+        self.holders.retain(|&(_, slot, generation)| {
+            let Some(flow) = table.redeem(slot, generation) else { return false };
+            flow.is_holder = flow.charged() > 0;
+            flow.is_holder
+        });
+        self.holders.shrink_to(FEW.max(2 * self.holders.len()));
     }
 
     /// Gives up what is held for the connection that has held something for longest; false when none
@@ -110,8 +139,7 @@ impl<H: StreamHandler> Reassembler<H> {
         flow.low.forget();
         flow.high.forget();
         let (info, reader) = (flow.info(), flow.handler.take());
-        self.charged = self.charged.saturating_sub(flow.charged());
-        flow.charge(0);
+        self.discharge(slot);
         if let Some(reader) = reader {
             self.handler.closed(&info, reader, now, CloseReason::Evicted);
             self.counts.closed.count(CloseReason::Evicted);
@@ -119,6 +147,7 @@ impl<H: StreamHandler> Reassembler<H> {
         if outcome != Outcome::Open {
             return self.table.mark_over(slot, tick);
         }
+        let Some(flow) = self.table.get_mut(slot) else { return };
         (flow.from_start, flow.conn) = (false, self.next_conn);
         flow.handler = Some(self.handler.opened(&flow.info()));
         self.next_conn = self.next_conn.saturating_add(1);

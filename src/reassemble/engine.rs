@@ -68,6 +68,8 @@ pub struct Reassembler<H: StreamHandler> {
     pub(super) next_expiry: Timestamp,
     /// Memory charged for all connections, in bytes.
     pub(super) charged: usize,
+    /// Connections that hold memory.
+    pub(super) holding: usize,
     /// Connections that hold memory, in the order in which they began to.
     pub(super) holders: VecDeque<(Tick, u32, u32)>,
     /// Connections that wait for time to pass, in the order in which they must be looked at.
@@ -92,6 +94,7 @@ impl<H: StreamHandler> Reassembler<H> {
             tick: Tick::default(),
             next_expiry: Timestamp::ZERO,
             charged: 0,
+            holding: 0,
             holders: VecDeque::new(),
             stuck: VecDeque::new(),
         }
@@ -164,12 +167,11 @@ impl<H: StreamHandler> Reassembler<H> {
         flow.flush(0, &mut cx);
         flow.low.tidy();
         flow.high.tidy();
-        self.charged = self.charged.saturating_sub(flow.charged());
-        flow.charge(0);
         let info = flow.info();
         if let Some(reader) = flow.handler.take() {
             self.handler.closed(&info, reader, now, why);
         }
+        self.discharge(slot);
         self.counts.closed.count(why);
         self.table.mark_over(slot, tick);
     }

@@ -43,7 +43,7 @@ const EMPTY: List = List { oldest: NIL, youngest: NIL };
 
 /// The table grows by this part of itself, and no less than so many slots: doubling would leave half of
 /// it empty. Where memory is moved by pages (Linux), growing copies nothing.
-const GROWTH: (usize, usize) = (32, 64);
+const GROWTH: (usize, usize) = (64, 64);
 
 /// See the module's description.
 pub(super) struct Table<F> {
