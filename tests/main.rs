@@ -14,6 +14,7 @@ mod record_replay;
 mod recording;
 mod replay_files;
 mod rights;
+mod several_files;
 mod support;
 mod usage;
 mod v2_faults;

@@ -7,8 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
-
 use super::queue::{Budget, Permit, WhenFull};
 use super::shared::{CaptureCounts, Shared};
 use crate::model::ledger::{Refused, RequestCounts};
@@ -17,6 +15,10 @@ use crate::shape::Admission;
 
 /// A message on its way, with its share of the queue.
 pub type Queued = (Message, Permit);
+
+/// Where batches go: a channel to whoever takes the messages. Gives false when nobody does any more. It must
+/// not block: it has a place for every message that the budget lets out.
+pub type Outlet = Box<dyn FnMut(Vec<Queued>) -> bool + Send>;
 
 /// Whether to go on capturing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,8 +31,7 @@ pub enum Flow {
 
 /// See the module's description.
 pub struct Intake {
-    /// capture thread --batches of messages--> bridge or recorder
-    batch_tx: Sender<Vec<Queued>>,
+    outlet: Outlet,
     budget: Arc<Budget>,
     when_full: WhenFull,
     admission: Admission,
@@ -50,16 +51,16 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// An intake at the front of that channel.
+    /// An intake at the front of that outlet.
     pub fn new(
-        batch_tx: Sender<Vec<Queued>>,
+        outlet: Outlet,
         budget: Arc<Budget>,
         when_full: WhenFull,
         admission: Admission,
         shared: Shared,
     ) -> Self {
         Self {
-            batch_tx,
+            outlet,
             budget,
             when_full,
             admission,
@@ -184,10 +185,9 @@ impl Intake {
         if batch.is_empty() {
             return Flow::More;
         }
-        // Never blocks: the channel has a place for every message the budget lets out.
-        match self.batch_tx.send(std::mem::take(batch)) {
-            Ok(()) => Flow::More,
-            Err(_) => Flow::Enough,
+        match (self.outlet)(std::mem::take(batch)) {
+            true => Flow::More,
+            false => Flow::Enough,
         }
     }
 }
@@ -208,9 +208,11 @@ mod tests {
             marker: crate::model::MARKER_FIELD,
             methods: Methods::Safe,
             is_replay: true,
+            holds_ambiguous: true,
         };
         let budget = Budget::new(messages, 1 << 20);
-        let intake = Intake::new(batch_tx, budget, WhenFull::DropNewest, admission, shared.clone());
+        let outlet: Outlet = Box::new(move |batch| batch_tx.send(batch).is_ok());
+        let intake = Intake::new(outlet, budget, WhenFull::DropNewest, admission, shared.clone());
         (intake.limit(limit), batch_rx, shared)
     }
 

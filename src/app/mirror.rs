@@ -6,12 +6,13 @@ use super::live::Live;
 use super::pipeline::Pipeline;
 use super::queue::{Budget, WhenFull};
 use super::running::Running;
-use super::sending::{Pace, Sending};
+use super::schedule::Pace;
+use super::sending::Sending;
 use super::shared::Shared;
 use super::supervise::{Run, run_name};
 use super::{signals, terminal};
-use crate::cli::MirrorArgs;
 use crate::cli::capture_args::CaptureArgs;
+use crate::cli::{MirrorArgs, PriorityArg};
 use crate::model::Watch;
 use crate::replay::Target;
 use crate::shape::{Admission, Methods};
@@ -42,7 +43,7 @@ impl<'a> Mirror<'a> {
     /// Opens the capture and drops every right. On the main thread, before any other is started.
     pub fn open(args: &'a MirrorArgs) -> anyhow::Result<Self> {
         let name = run_name();
-        let replay = config::replay(&args.target, &name)?;
+        let mut replay = config::replay(&args.target, &name)?;
         let admission = config::admission(&args.target)?;
         let live = config::live(&args.capture, args.responses)?;
         // Responses are read for pairing and framing; nobody takes them.
@@ -50,7 +51,9 @@ impl<'a> Mirror<'a> {
             http::Config { emit_responses: false, ..config::http(&args.limits, args.responses) };
         let limits = config::reassembly(&args.limits)?;
         let watch = config::watch_live(&args.capture)?;
-        let sending = Sending::new(&replay)?;
+        replay.own = Some(watch.own.clone());
+        let is_idle = args.priority == PriorityArg::Idle;
+        let sending = Sending::new(&replay)?.at_idle_priority(is_idle);
         // The right to capture is dropped here, before anything can start a thread.
         let capture = Live::open(&live)?;
         let target = replay.target;
@@ -69,10 +72,10 @@ impl<'a> Mirror<'a> {
         watch.excluded = config::endpoints_of(&target);
         let pipeline = Pipeline::new(watch, http, limits);
         let ending = sending.ending(args.target.drain);
-        let batch_tx = sending.spawn(Pace::AtOnce, run.events())?;
+        let outlet = sending.spawn(Pace::Live, run.events())?;
         let budget = Budget::new(queue.queue, usize::try_from(queue.queue_bytes)?);
         let methods = admission.methods.clone();
-        let intake = Intake::new(batch_tx, budget, WhenFull::DropNewest, admission, shared.clone())
+        let intake = Intake::new(outlet, budget, WhenFull::DropNewest, admission, shared.clone())
             .limit(args.capture.limit);
         let waker = capture.waker()?;
         capture.spawn(pipeline, intake, shared, run.events())?;

@@ -65,6 +65,33 @@ pub enum Speed {
     Max,
 }
 
+/// Requests a second, from one rate to another.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Rates {
+    /// At the start.
+    pub from: f64,
+    /// At the end; the same for a constant rate.
+    pub to: f64,
+}
+
+/// `500/s`, `30/m`, `100/s..2000/s`.
+pub fn rates(text: &str) -> Result<Rates, String> {
+    let one = |text: &str| {
+        let (number, seconds) = match text.trim().split_once('/') {
+            Some((number, "s")) => (number, 1.0),
+            Some((number, "m")) => (number, 60.0),
+            Some((number, "h")) => (number, 3600.0),
+            _ => return None,
+        };
+        let rate = number.trim().parse::<f64>().ok()? / seconds;
+        (rate.is_finite() && rate > 0.0).then_some(rate)
+    };
+    let (from, to) = text.split_once("..").unwrap_or((text, text));
+    let wrong =
+        || format!("`{text}` is not a rate; write 500/s, 30/m, or 100/s..2000/s for a ramp");
+    Ok(Rates { from: one(from).ok_or_else(wrong)?, to: one(to).ok_or_else(wrong)? })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +105,11 @@ mod tests {
         assert!(duration("5").is_err_and(|e| e.contains("200ms")));
         assert_eq!(speed("0.25x"), Ok(Speed::Factor(0.25)));
         assert_eq!(speed("max"), Ok(Speed::Max));
+        assert_eq!(rates("500/s"), Ok(Rates { from: 500.0, to: 500.0 }));
+        assert_eq!(rates("30/m..2/s"), Ok(Rates { from: 0.5, to: 2.0 }));
+        for bad in ["500", "0/s", "1/s..", "-1/s", "1/d", "inf/s"] {
+            assert!(rates(bad).is_err_and(|e| e.contains("500/s")), "{bad}");
+        }
         for bad in ["0", "-1x", "fast", "nan", "inf"] {
             assert!(speed(bad).is_err(), "{bad}");
         }

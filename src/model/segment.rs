@@ -69,6 +69,10 @@ causes!(
         Fragment = "fragment",
         /// An IP fragment refused or given up: over the limits, overlapping, or too old.
         FragmentDropped = "fragment_dropped",
+        /// An 802.11 frame that is protected (WEP, WPA).
+        Encrypted = "encrypted",
+        /// Several packets in one 802.11 frame (A-MSDU), which are not taken apart.
+        Aggregated = "aggregated",
         /// TCP, but neither port is watched.
         OtherPort = "other_port",
         /// TCP to a watched port, but its server is not an address of this host (see `--server`).

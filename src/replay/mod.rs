@@ -27,14 +27,17 @@ mod resolve;
 mod target;
 #[cfg(test)]
 mod tests;
+mod timer;
+mod timing;
 mod tls;
 mod transport;
+mod wire;
 
 use tokio::time::Instant;
 
 use crate::model::Message;
 
-pub use config::{HostHeader, ReplayConfig, ReplayError, Trust};
+pub use config::{Client, HostHeader, OnBreak, Order, ReplayConfig, ReplayError, Trust};
 pub use dispatch::{CountsHandle, Replayer};
 pub use target::{Target, TargetError};
 

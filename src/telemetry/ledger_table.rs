@@ -44,6 +44,12 @@ pub fn json(snapshot: &Snapshot, run: Run<'_>) -> Result<String, serde_json::Err
 /// The ledger as a table, its last line ended.
 pub fn table(snapshot: &Snapshot, run: Run<'_>) -> String {
     let mut rows = Rows::default();
+    let records = &snapshot.records;
+    if records.read > 0 {
+        rows.section("records", "read", records.read);
+        rows.part("messages", records.messages);
+        rows.causes("passed over", &records.passed);
+    }
     packets(&mut rows, snapshot);
     streams(&mut rows, snapshot);
     requests(&mut rows, snapshot);

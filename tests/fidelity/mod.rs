@@ -3,6 +3,7 @@
 //! `model` compares random traffic with what was said; `goreplay` holds one test for each way in which
 //! GoReplay loses or changes a request; `cost` counts work and memory in the worst cases.
 
+mod cases;
 mod cost;
 mod goreplay;
 mod memory;

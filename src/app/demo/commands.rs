@@ -54,6 +54,9 @@ mod tests {
             ("http://127.0.0.1:4002", "all")
         );
         let (_, args) = replay("demo.pcap", v2).expect("a replay");
-        assert_eq!((args.file.as_str(), args.target.methods.as_str()), ("demo.pcap", "all"));
+        assert_eq!(
+            (args.files, args.target.methods.as_str()),
+            (vec!["demo.pcap".to_owned()], "all")
+        );
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! In: a path, standard input, or any reader. Out: a contiguous window that grows to what is asked
 //! for, and the offset of its first byte. Guarantees that a pipe is never read further than needed
-//! to go on: a frame is there as soon as its last byte is. Bounding what is asked for is left to the
-//! formats. It is also an ordinary [`BufRead`] for readers of other formats.
+//! to go on: a frame is there as soon as its last byte is. Of a damaged compressed stream all but at
+//! most 4 KiB before the damage is given. Bounding what is asked for is left to the formats. It is also an ordinary [`BufRead`] for readers of other formats.
 
 use std::fmt;
 use std::fs::File;
@@ -17,6 +17,10 @@ use super::sniff::{Kind, SNIFF_LEN, sniff};
 
 /// Bytes asked from the system at once.
 const READ_SIZE: usize = 512 << 10;
+
+/// Bytes asked from a decompressor at once. On damage it gives nothing of what the same call made before,
+/// so this is also the most of the good part that damage can cost.
+const DECOMPRESSED_STEP: usize = 4 << 10;
 
 /// How a file was compressed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,7 +69,7 @@ impl Input {
 
     /// Takes any reader. The name is for messages.
     pub fn from_reader(name: &str, reader: impl Read + Send + 'static) -> Result<Self, FileError> {
-        let outer = Self::plain(name, Box::new(reader))?;
+        let outer = Self::sniffed(name, Box::new(reader), None)?;
         let compression = match outer.kind {
             Kind::Gzip => Compression::Gzip,
             Kind::Zstd => Compression::Zstd,
@@ -83,17 +87,19 @@ impl Input {
                 }
             },
         };
-        let mut inner = Self::plain(name, decompressed)?;
-        inner.compression = Some(compression);
-        Ok(inner)
+        Self::sniffed(name, decompressed, Some(compression))
     }
 
-    /// Without decompression.
-    fn plain(name: &str, reader: Box<dyn Read + Send>) -> Result<Self, FileError> {
+    /// Looks what the bytes of a reader are.
+    fn sniffed(
+        name: &str,
+        reader: Box<dyn Read + Send>,
+        compression: Option<Compression>,
+    ) -> Result<Self, FileError> {
         let mut input = Self {
             name: name.to_owned(),
             reader,
-            compression: None,
+            compression,
             kind: Kind::Empty,
             buffer: vec![0; READ_SIZE],
             window: 0..0,
@@ -153,8 +159,10 @@ impl Input {
         if self.buffer.len() < needed {
             self.buffer.resize(needed, 0);
         }
+        let step = if self.compression.is_some() { DECOMPRESSED_STEP } else { usize::MAX };
         while self.window.len() < needed && !self.has_ended {
-            let free = self.buffer.get_mut(self.window.end..).unwrap_or_default();
+            let end = self.window.end.saturating_add(step).min(self.buffer.len());
+            let free = self.buffer.get_mut(self.window.end..end).unwrap_or_default();
             match self.reader.read(free) {
                 Ok(0) => self.has_ended = true,
                 Ok(len) => self.window.end += len.min(free.len()),

@@ -81,6 +81,25 @@ fn a_compressed_file_that_is_damaged_is_an_error_with_its_place() {
 }
 
 #[test]
+fn damage_in_a_gzip_file_costs_little_of_what_is_before_it() {
+    let file: Vec<u8> = (0..300_000u32).flat_map(|n| (n / 7).to_le_bytes()).collect();
+    let mut compressed = gzip(&file);
+    let middle = compressed.len() / 2;
+    compressed[middle..middle + 64].fill(0xff);
+    let mut input = Input::from_reader("x", Cursor::new(compressed.clone())).expect("opens");
+    let mut given = Vec::new();
+    input.read_to_end(&mut given).expect_err("damaged");
+    // Asked for one byte at a time, a decompressor has given all it could.
+    let mut slow = flate2::read::MultiGzDecoder::new(&compressed[..]);
+    let (mut byte, mut all) = ([0], 0);
+    while slow.read_exact(&mut byte).is_ok() {
+        all += 1;
+    }
+    assert!(all > 100_000 && given.len() + 4096 >= all, "{} of {all}", given.len());
+    assert!(file.starts_with(&given[..100_000]), "what is before the damage is sound");
+}
+
+#[test]
 fn a_pipe_gives_each_frame_as_soon_as_it_is_there() {
     let (receiver, mut sender) = pipe().expect("a pipe");
     sender.write_all(&LITTLE.pcap(0xa1b2_c3d4, 1)).expect("room");
