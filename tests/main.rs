@@ -7,6 +7,7 @@ mod demo;
 mod fidelity;
 mod fixtures;
 mod house;
+mod kernel;
 mod live_capture;
 mod mirror;
 mod record_replay;

@@ -136,6 +136,7 @@ fn streams(rows: &mut Rows, snapshot: &Snapshot) {
     rows.causes("skipped", &http.skipped);
     rows.part_if("duplicate", streams.duplicate);
     rows.part_if("other direction", streams.other_direction);
+    rows.part_if("urgent", streams.urgent);
     rows.part_if("refused", streams.refused);
     rows.part_if("behind a hole", streams.buffered);
     rows.beside("never seen", streams.unseen);
