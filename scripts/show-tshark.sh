@@ -128,7 +128,7 @@ drive_hey() {
 
 drive_chromium() {
     local page
-    page=$(chromium --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage \
+    page=$(timeout 90 chromium --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage \
         --disable-background-networking --no-first-run --user-data-dir="$work/profile-$RANDOM" \
         --virtual-time-budget=30000 --dump-dom "$1/" 2>"$work/chromium.log")
     grep -q 'all done' <<<"$page"
@@ -142,6 +142,7 @@ capture() {
     port=${server}_port
     port=${!port}
     file=$captures/$server-$client.pcap
+    echo "show-tshark: $server with $client" >&2
     filter="tcp port $port"
     [ "$server" != nginx ] || filter="$filter or tcp port $node_port"
     tcpdump -i lo -U -B 65536 -s 65535 -w "$file" "$filter" 2>"$work/tcpdump.log" &
@@ -163,8 +164,17 @@ for server in nginx apache node python; do
     done
 done
 
-echo "shadowtap $("$SHADOWTAP_BIN" --version | cut -d' ' -f2), $(tshark --version 2>/dev/null | head -n 1)"
-echo "$(nginx -v 2>&1 | cut -d/ -f2 | sed 's/^/nginx /'), $(apache2 -v | sed -n 's/.*Apache\/\([^ ]*\).*/Apache \1/p'), Node $(node --version), $(python3 --version)"
-echo "$(curl --version | cut -d' ' -f1,2 | head -n 1), $(wrk -v 2>&1 | cut -d' ' -f1,2 | head -n 1), hey, $(chromium --version 2>/dev/null)"
+# The first match in what a program says of itself, whatever its exit code.
+version() {
+    local said
+    said=$("${@:2}" 2>&1) || true
+    grep -m1 -oE "$1" <<<"$said"
+}
+echo "shadowtap $(version '[0-9][0-9.]+' "$SHADOWTAP_BIN" --version), tshark $(version '[0-9]+\.[0-9.]+[0-9]' tshark --version);" \
+    "nginx $(version '[0-9][0-9.]+' nginx -v), Apache $(version '[0-9][0-9.]+' apache2 -v)," \
+    "Node $(version '[0-9][0-9.]+' node --version), Python $(version '[0-9][0-9.]+' python3 --version);" \
+    "curl $(version '[0-9][0-9.]+' curl --version), wrk $(version '[0-9]+\.[0-9.]+' wrk -v)," \
+    "hey $(dpkg-query -W -f '${Version}' hey 2>/dev/null || true)," \
+    "Chromium $(version '[0-9]+\.[0-9.]+' chromium --version)"
 scripts/tshark/compare.py --bin "$SHADOWTAP_BIN" --at-least 30 \
     -p "$nginx_port,$apache_port,$node_port,$python_port" "$captures"/*.pcap

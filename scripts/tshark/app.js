@@ -10,7 +10,7 @@ form.append("word", "Ω");
   await Promise.all([1, 2, 3, 4, 5, 6].map((n) => post("/echo/blob/" + n, new Blob(["x".repeat(n * 5000)]))));
   await Promise.all([1, 2, 3].map((n) => fetch("/style.css?" + n, { cache: "no-store" }).then((r) => r.text())));
   await fetch("/nothing-there").then((r) => r.text());
-  await fetch("/style.css", { method: "HEAD" });
+  await fetch("/style.css", { method: "HEAD", cache: "no-store" });
   await fetch("/echo/put", { method: "PUT", body: "put" }).then((r) => r.text());
   const sent = new Promise((done) => (document.querySelector("iframe").onload = done));
   document.getElementById("form").submit();

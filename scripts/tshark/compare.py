@@ -173,7 +173,7 @@ def theirs(path, ports):
 
 def pairs(mine, other):
     """Aligns the messages of one direction of one connection by start line, in order."""
-    key = lambda m: m.start[:2] if m.kind == "request" else m.start[:1]
+    key = lambda m: " ".join(m.start) if m.kind == "request" else m.start[0]
     matcher = difflib.SequenceMatcher(None, [key(m) for m in mine], [key(m) for m in other], autojunk=False)
     for what, a, b, c, d in matcher.get_opcodes():
         if what == "equal":
