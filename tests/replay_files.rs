@@ -105,6 +105,7 @@ fn what_is_out_of_the_range_of_time_is_counted_and_not_sent() {
     let whole = fixtures::requests("wrk").len() as u64;
     let sent = |range: &[&str]| {
         let run = Run::new(["replay", text(&file), "--to", &v2.url(), "--speed", "max", "--json"]);
+        let run = run.args(["--methods", "all"]);
         let ledger = run.args(range.iter().copied()).finish(PATIENCE).expect_code(0).ledger();
         ledger.assert_balanced();
         let out = ledger.count("/requests/refused/out_of_range");
@@ -124,7 +125,8 @@ fn each_target_gets_a_copy_or_its_share_of_the_connections() {
     let file = fixtures::path("wrk.pcap");
     let share = format!("{}@50%", some.url());
     let run = Run::new(["replay", text(&file), "--to", &all.url(), "--to", &share, "--json"]);
-    let ledger = run.args(["--speed", "max"]).finish(PATIENCE).expect_code(0).ledger();
+    let run = run.args(["--speed", "max", "--methods", "all"]);
+    let ledger = run.finish(PATIENCE).expect_code(0).ledger();
     ledger.assert_balanced();
     let whole = fixtures::requests("wrk");
     exact(&whole, &all.requests());

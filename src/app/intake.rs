@@ -138,7 +138,7 @@ impl Intake {
         let (from, until) = self.range;
         let first = self.first.unwrap_or(message.first_byte);
         let at = |moment: Moment| match moment {
-            Moment::At(at) => at,
+            Moment::At(at) => Timestamp::from_parts(at.as_secs(), u64::from(at.subsec_nanos())),
             Moment::After(after) => first + after,
         };
         from.is_some_and(|from| message.first_byte < at(from))

@@ -13,7 +13,7 @@ use super::running::Running;
 use super::schedule::{Pace, Rate};
 use super::sending::Sending;
 use super::shared::Shared;
-use super::source::{Rounds, Source};
+use super::source::Source;
 use super::supervise::{Run, run_name};
 use super::{signals, terminal};
 use crate::capture::rights;
@@ -23,6 +23,9 @@ use crate::{config, http};
 
 /// Replays files.
 pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
+    if args.rounds.is_some() && args.files.iter().any(|file| file == "-") {
+        bail!("--loop reads the files again, and standard input can be read only once");
+    }
     let running = start(args, Files::open(&args.files)?)?;
     let result = running.wait();
     running.run.print_ledger(args.json)?;
@@ -39,10 +42,7 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     let limits = config::reassembly(&args.limits)?;
     let mut source = Source::new(files, config::watch_file(&args.ports), http, limits);
     if let Some(rounds) = args.rounds {
-        if args.files.iter().any(|file| file == "-") {
-            bail!("--loop reads the files again, and standard input can be read only once");
-        }
-        source = source.repeated(&args.files, rounds.map_or(Rounds::Forever, Rounds::Times));
+        source = source.repeated(&args.files, rounds);
     }
     let targets: Vec<_> = replays.iter().map(|replay| replay.target.clone()).collect();
     terminal::say(&format!("run {name}: replaying {} to {}", source.names(), names(&targets)));

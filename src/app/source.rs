@@ -16,6 +16,7 @@ use super::recordings::Recordings;
 use super::shared::{CaptureCounts, Shared};
 use super::supervise::{Event, spawn};
 use crate::capture::file::CaptureFile;
+use crate::cli::units::Rounds;
 use crate::http::Config;
 use crate::model::{Message, Timestamp, Watch};
 use crate::reassemble::Limits;
@@ -27,15 +28,6 @@ const BATCH: usize = 256;
 /// How much to read at once: a pipe may be live traffic.
 pub(super) fn batch_of(name: &str) -> usize {
     if std::fs::metadata(name).is_ok_and(|meta| meta.is_file()) { BATCH } else { 1 }
-}
-
-/// How often the files are read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Rounds {
-    /// So many times.
-    Times(u64),
-    /// Until told to stop.
-    Forever,
 }
 
 /// Opened files, and what turns them into messages.

@@ -106,7 +106,7 @@ pub struct ReplayArgs {
     pub max_gap: Option<std::time::Duration>,
     /// Read the files so many times, or `forever`, each round behind the one before. Not with a pipe.
     #[arg(long = "loop", env = "SHADOWTAP_LOOP", value_parser = units::rounds, value_name = "N")]
-    pub rounds: Option<Option<u64>>,
+    pub rounds: Option<units::Rounds>,
     /// Pass over requests before this time (RFC 3339), or before so long after the first, such as 5m.
     #[arg(long, env = "SHADOWTAP_FROM", value_parser = units::moment, value_name = "TIME")]
     pub from: Option<units::Moment>,

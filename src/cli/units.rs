@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use crate::model::Timestamp;
-
 /// `64MiB`, `200kB`, `1GiB`; a bare number is bytes.
 pub fn size(text: &str) -> Result<u64, String> {
     ByteSize::from_str(text.trim())
@@ -70,8 +68,8 @@ pub enum Speed {
 /// A moment in a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Moment {
-    /// Of the clock.
-    At(Timestamp),
+    /// Of the clock: since 1970.
+    At(Duration),
     /// So long after the first request.
     After(Duration),
 }
@@ -83,18 +81,27 @@ pub fn moment(text: &str) -> Result<Moment, String> {
     }
     let at = jiff::Timestamp::from_str(text.trim()).ok().and_then(|at| {
         let (seconds, nanos) = (at.as_second(), at.subsec_nanosecond());
-        Some(Timestamp::from_parts(u64::try_from(seconds).ok()?, u64::try_from(nanos).ok()?))
+        Some(Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanos).ok()?))
     });
     at.map(Moment::At).ok_or_else(|| {
         format!("`{text}` is no time; write 2026-11-21T13:20:00Z, or 5m after the first request")
     })
 }
 
+/// How often files are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rounds {
+    /// So many times.
+    Times(u64),
+    /// Until told to stop.
+    Forever,
+}
+
 /// `3`, or `forever`.
-pub fn rounds(text: &str) -> Result<Option<u64>, String> {
+pub fn rounds(text: &str) -> Result<Rounds, String> {
     match text.parse::<u64>() {
-        Ok(times) if times > 0 => Ok(Some(times)),
-        _ if text == "forever" => Ok(None),
+        Ok(times) if times > 0 => Ok(Rounds::Times(times)),
+        _ if text == "forever" => Ok(Rounds::Forever),
         _ => Err(format!("`{text}` is no number of rounds; write 1 or more, or forever")),
     }
 }
@@ -140,10 +147,10 @@ mod tests {
         assert_eq!(speed("0.25x"), Ok(Speed::Factor(0.25)));
         assert_eq!(speed("max"), Ok(Speed::Max));
         assert_eq!(moment("5m"), Ok(Moment::After(Duration::from_secs(300))));
-        let at = Timestamp::from_parts(1_000_000_000, 500_000_000);
+        let at = Duration::from_millis(1_000_000_000_500);
         assert_eq!(moment("2001-09-09T01:46:40.5Z"), Ok(Moment::At(at)));
         assert!(moment("noon").is_err_and(|e| e.contains("2026-11-21T13:20:00Z")));
-        assert_eq!((rounds("3"), rounds("forever")), (Ok(Some(3)), Ok(None)));
+        assert_eq!((rounds("3"), rounds("forever")), (Ok(Rounds::Times(3)), Ok(Rounds::Forever)));
         assert!(rounds("0").is_err_and(|e| e.contains("forever")));
         assert_eq!(rates("500/s"), Ok(Rates { from: 500.0, to: 500.0 }));
         assert_eq!(rates("30/m..2/s"), Ok(Rates { from: 0.5, to: 2.0 }));
