@@ -96,6 +96,7 @@ mod privileged {
     use super::*;
     use crate::support::alone;
     use crate::support::load::Load;
+    use crate::support::request::Request;
     use crate::support::stage::{Stage, assert_logged, report};
     use crate::support::tcpdump::{Capture, Tcpdump};
 
