@@ -11,11 +11,11 @@ use anyhow::{Context, bail};
 use crate::capture::interfaces;
 use crate::capture::live::LiveConfig;
 use crate::cli::capture_args::{CaptureArgs, LimitArgs};
-use crate::cli::target_args::TargetArgs;
+use crate::cli::target_args::{AmbiguousArg, OnBreakArg, OrderArg, TargetArgs};
 use crate::http;
-use crate::model::{Endpoint, MARKER_FIELD, Servers, Watch};
+use crate::model::{Endpoint, MARKER_FIELD, OwnConnections, Servers, Watch};
 use crate::reassemble;
-use crate::replay::{HostHeader, ReplayConfig, Target, Trust};
+use crate::replay::{HostHeader, OnBreak, Order, ReplayConfig, Target, Trust};
 use crate::shape::{Admission, Methods};
 
 /// The live capture's settings.
@@ -39,7 +39,12 @@ pub fn watch_live(args: &CaptureArgs) -> anyhow::Result<Watch> {
         [any] if any == "any" => Servers::Any,
         list => Servers::Only(list.iter().map(|text| server(text)).collect::<Result<_, _>>()?),
     };
-    Ok(Watch { ports: args.ports.clone(), servers, excluded: HashSet::new() })
+    Ok(Watch {
+        ports: args.ports.clone(),
+        servers,
+        excluded: HashSet::new(),
+        own: OwnConnections::default(),
+    })
 }
 
 fn server(text: &str) -> anyhow::Result<IpAddr> {
@@ -85,12 +90,18 @@ pub fn reassembly(limits: &LimitArgs) -> anyhow::Result<reassemble::Limits> {
 /// Which requests may be sent.
 pub fn admission(args: &TargetArgs) -> anyhow::Result<Admission> {
     let methods = args.methods.parse::<Methods>().context("--methods")?;
-    Ok(Admission { marker: MARKER_FIELD, methods, is_replay: true })
+    let holds_ambiguous = args.ambiguous == AmbiguousArg::Hold;
+    Ok(Admission { marker: MARKER_FIELD, methods, is_replay: true, holds_ambiguous })
 }
 
 /// Which requests may be recorded: all but our own copies.
 pub fn recording() -> Admission {
-    Admission { marker: MARKER_FIELD, methods: Methods::All, is_replay: false }
+    Admission {
+        marker: MARKER_FIELD,
+        methods: Methods::All,
+        is_replay: false,
+        holds_ambiguous: false,
+    }
 }
 
 /// Whether a Host field may hold this (RFC 9110 section 7.2, RFC 3986 section 3.2.2): nothing that ends
@@ -100,9 +111,36 @@ fn is_authority(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_part)
 }
 
-/// The replayer's settings.
-pub fn replay(args: &TargetArgs, run: &str) -> anyhow::Result<ReplayConfig> {
-    let target = Target::parse(&args.to).context("--to")?;
+/// Whether this is a field name (RFC 9110 section 5.1).
+fn is_token(name: &str) -> bool {
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !name.is_empty() && name.bytes().all(is_part)
+}
+
+/// A target and its share of the connections: `http://v2:8080@25%`.
+fn target_and_share(text: &str) -> anyhow::Result<(Target, f64)> {
+    let wrong = || format!("--to `{text}`: the share is a percentage over 0, such as @25%");
+    let (url, share) = match text.strip_suffix('%').and_then(|text| text.rsplit_once('@')) {
+        Some((url, percent)) => (url, percent.parse::<f64>().with_context(wrong)? / 100.0),
+        None => (text, 1.0),
+    };
+    if !(share > 0.0 && share <= 1.0) {
+        bail!(wrong());
+    }
+    Ok((Target::parse(url).context("--to")?, share))
+}
+
+/// The replayers' settings, one for each target.
+pub fn replays(args: &TargetArgs, run: &str) -> anyhow::Result<Vec<ReplayConfig>> {
+    let mut configs = Vec::new();
+    for to in &args.to {
+        let (target, share) = target_and_share(to)?;
+        configs.push(ReplayConfig { share, ..replay(args, target, run)? });
+    }
+    Ok(configs)
+}
+
+fn replay(args: &TargetArgs, target: Target, run: &str) -> anyhow::Result<ReplayConfig> {
     let host = match args.host.as_str() {
         "original" => HostHeader::Original,
         "target" => HostHeader::Target,
@@ -119,9 +157,26 @@ pub fn replay(args: &TargetArgs, run: &str) -> anyhow::Result<ReplayConfig> {
     if args.concurrency == 0 {
         bail!("--concurrency 0 would send nothing; give at least 1");
     }
+    if let Some(name) = args.realip_header.as_ref().filter(|name| !is_token(name)) {
+        bail!("--realip-header `{name}` is no field name; give one such as X-Real-IP");
+    }
     Ok(ReplayConfig {
         host,
         trust,
+        order: match args.order {
+            OrderArg::Connection => Order::Connection,
+            OrderArg::None => Order::None,
+        },
+        on_break: match args.on_break {
+            OnBreakArg::Continue => OnBreak::Continue,
+            OnBreakArg::Stop => OnBreak::Stop,
+        },
+        max_lag: Some(args.max_lag),
+        head_timeout: args.response_timeout.unwrap_or(args.timeout),
+        max_idle: args.max_idle,
+        connect_retries: args.retry_connect,
+        breaker: (args.breaker > 0).then_some(args.breaker),
+        realip: args.realip_header.clone(),
         timeout: args.timeout,
         connect_timeout: args.connect_timeout,
         concurrency: args.concurrency,

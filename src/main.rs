@@ -7,6 +7,11 @@ use clap::Parser;
 use shadowtap::app::{self, Exit};
 use shadowtap::cli::Cli;
 
+/// Messages are made on one thread and dropped on another, which may run at idle priority: an allocator
+/// whose threads share no lock keeps the capture from waiting for it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Usage errors exit 2 here, with clap's own words.
     let cli = Cli::parse();

@@ -34,8 +34,8 @@ fn assert_exact(result: &Value, requests: u64) {
         assert!(side["chunked"].as_u64() > Some(0), "{service}: {side}");
     }
     let payment = |key: &str| demo["payment"][key].as_str().expect(key).to_owned();
-    assert!(payment("request_v2").contains("\r\nx-shadowtap: "), "the marker is visible");
-    assert!(!payment("request_v1").contains("x-shadowtap"));
+    assert!(payment("request_v2").contains("\r\nX-Shadowtap: "), "the marker is visible");
+    assert!(!payment("request_v1").contains("X-Shadowtap"));
     assert!(payment("request_v1").starts_with("POST /pay HTTP/1.1\r\nHost: "));
     assert_ne!(payment("answer_v1"), payment("answer_v2"), "v2 is wrong in one field");
     let (captured, sent) = (&result["ledger"]["requests"], &result["ledger"]["targets"][0]);
@@ -87,7 +87,7 @@ mod privileged {
             "live on the loopback interface",
             "$ shadowtap mirror -i lo -p ",
             "100 answers to its requests: 100 signed `Server: payments/1`, 0 by anyone else",
-            "+ x-shadowtap: ",
+            "+ X-Shadowtap: ",
             "`fee` differs: ",
             "0 lost",
         ] {

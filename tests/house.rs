@@ -1,6 +1,7 @@
-//! The house is as it says it is: the dependency rule between rooms, headers, and sizes of files.
+//! The house is as it says it is: the dependency rule between rooms, headers, sizes of files, and that each
+//! case of the fidelity table has its test.
 //!
-//! In: the text of every file below `src/`. Comments are left out before paths are looked for, test
+//! In: the text of every file below `src/`, and the table of docs/fidelity.md. Comments are left out before paths are looked for, test
 //! modules are not: what a room's tests lean on is a door too.
 
 use std::collections::BTreeSet;
@@ -195,4 +196,89 @@ fn lines_before_tests(text: &str) -> usize {
         pair[0] == "#[cfg(test)]" && pair[1].contains("mod ") && pair[1].ends_with('{')
     });
     tests.unwrap_or(lines.len())
+}
+
+/// A row of a table in docs/fidelity.md: its first cell, and the tests that its last names.
+fn rows_of_the_table(text: &str) -> Vec<(String, Vec<String>)> {
+    let is_row = |line: &&str| line.starts_with("| ") && !line.ends_with("| held by |");
+    text.lines()
+        .filter(is_row)
+        .map(|line| {
+            let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+            let last = cells.last().copied().unwrap_or_default();
+            let tests = last.split('`').skip(1).step_by(2).flat_map(expanded).collect();
+            (cells[0].to_owned(), tests)
+        })
+        .collect()
+}
+
+/// `a::{b, c}` as `a::b` and `a::c`.
+fn expanded(path: &str) -> Vec<String> {
+    match path.split_once('{') {
+        Some((front, names)) => {
+            let names = names.trim_end_matches('}').split(',');
+            names.map(|name| format!("{front}{}", name.trim())).collect()
+        }
+        None => vec![path.to_owned()],
+    }
+}
+
+/// Whether a test stands at this path: in the file of its longest beginning that is one, within the
+/// inline modules that the rest names.
+fn is_a_test(path: &str) -> bool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (root, path) = match path.strip_prefix("integration ") {
+        Some(path) => (root.join("tests"), path),
+        None => (root.join("src"), path),
+    };
+    let mut modules: Vec<&str> = path.split("::").collect();
+    let Some(name) = modules.pop() else { return false };
+    let text = (1..=modules.len()).rev().find_map(|len| {
+        let file = root.join(modules[..len].join("/"));
+        let read = fs::read_to_string(file.with_extension("rs"));
+        Some((len, read.or_else(|_| fs::read_to_string(file.join("mod.rs"))).ok()?))
+    });
+    let Some((len, mut text)) = text else { return false };
+    for module in &modules[len..] {
+        let Some(at) = text.find(&format!("mod {module} {{")) else { return false };
+        text.drain(..at);
+    }
+    let Some(at) = text.find(&format!("fn {name}()")) else { return false };
+    let above = text[..at].trim_end().lines().rev();
+    above.take_while(|line| line.trim().starts_with("#[")).any(|line| line.contains("test"))
+}
+
+#[test]
+fn every_row_of_the_fidelity_table_names_tests_that_exist() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/fidelity.md");
+    let rows = rows_of_the_table(&fs::read_to_string(path).expect("docs/fidelity.md"));
+    assert!(rows.len() > 100, "only {} rows found", rows.len());
+    let mut wrong = Vec::new();
+    for (case, tests) in rows {
+        if tests.is_empty() {
+            wrong.push(format!("{case}: no test"));
+        }
+        wrong.extend(tests.iter().filter(|t| !is_a_test(t)).map(|t| format!("{case}: no {t}")));
+    }
+    assert!(wrong.is_empty(), "docs/fidelity.md:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_test_that_is_not_there_is_noticed() {
+    assert!(is_a_test("integration house::a_test_that_is_not_there_is_noticed"));
+    assert!(is_a_test("model::ledger::tests::a_missing_request_is_found"));
+    for path in [
+        "integration house::a_test_that_is_nowhere",
+        "integration house::is_a_test",
+        "model::ledger::a_missing_request",
+        "model::nowhere::tests::a_missing_request_is_found",
+        "integration fixtures::unprivileged::tagged_frames_pass_the_packet_filter",
+        "",
+    ] {
+        assert!(!is_a_test(path), "{path}");
+    }
+    let text = "| case | held by |\n|---|---|\n| one | `a::{b, c}` `d::e` |\n| two | |\n";
+    let rows = rows_of_the_table(text);
+    assert_eq!(rows[0], ("one".into(), vec!["a::b".into(), "a::c".into(), "d::e".into()]));
+    assert_eq!(rows[1], ("two".into(), vec![]));
 }

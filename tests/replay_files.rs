@@ -9,24 +9,13 @@ use std::time::Duration;
 use crate::support::PATIENCE;
 use crate::support::fixtures;
 use crate::support::netns::Place;
-use crate::support::request::{Request, difference, exact};
+use crate::support::request::{difference, exact};
 use crate::support::shadowtap::Run;
 use crate::support::stage::{LOCALHOST, assert_all_answered, patience_for};
 use crate::support::v2::V2;
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
-}
-
-/// How the client that sends puts a request: without the authority of an absolute target; `None` where
-/// it says that it cannot send it at all (`*`, `#`).
-fn as_sent(request: &Request) -> Option<Request> {
-    let target = request
-        .target
-        .strip_prefix("http://")
-        .map_or(request.target.as_str(), |rest| rest.find('/').map_or("/", |slash| &rest[slash..]));
-    let is_sendable = target != "*" && !target.contains('#');
-    is_sendable.then(|| Request { target: target.to_owned(), ..request.clone() })
 }
 
 /// A pipe that stays open is live traffic: what is whole is sent at once, and a signal ends the run
@@ -85,13 +74,67 @@ fn every_fixture_is_replayed_exactly() {
         let ledger = run.finish(PATIENCE).expect_code(0).ledger();
         ledger.assert_balanced();
         let whole = fixtures::requests(&name);
-        let sendable: Vec<_> = whole.iter().filter_map(as_sent).collect();
-        if let Some(difference) = difference(&sendable, &v2.requests()) {
+        if let Some(difference) = difference(&whole, &v2.requests()) {
             panic!("{file}: {difference}\n{:#}", ledger.0);
         }
-        let unsendable = ledger.count("/targets/0/failed/unsendable");
         assert_eq!(ledger.count("/requests/queued"), whole.len() as u64, "{file}");
-        assert_eq!(unsendable, (whole.len() - sendable.len()) as u64, "{file}");
+    }
+}
+
+#[test]
+fn a_loop_sends_the_file_again_and_again() {
+    for (file, name) in [("keepalive.pcap", "keepalive"), ("midstream.pcap", "midstream")] {
+        let v2 = V2::start(&Place::Host, LOCALHOST);
+        let path = fixtures::path(file);
+        let run = Run::new(["replay", text(&path), "--to", &v2.url(), "--loop", "3", "--json"]);
+        let run = run.args(["--speed", "max", "--methods", "all"]);
+        let ledger = run.finish(PATIENCE).expect_code(0).ledger();
+        let once = fixtures::requests(name);
+        exact(&[once.clone(), once.clone(), once.clone()].concat(), &v2.requests());
+        assert_all_answered(&ledger, 3 * once.len());
+    }
+    let run = Run::new(["replay", "-", "--to", "http://127.0.0.1:1", "--loop", "2"]);
+    let refused = run.finish(PATIENCE).expect_code(2);
+    assert!(refused.stderr.contains("standard input can be read only once"), "{refused:?}");
+}
+
+#[test]
+fn what_is_out_of_the_range_of_time_is_counted_and_not_sent() {
+    let v2 = V2::start(&Place::Host, LOCALHOST);
+    let file = fixtures::path("wrk.pcap");
+    let whole = fixtures::requests("wrk").len() as u64;
+    let sent = |range: &[&str]| {
+        let run = Run::new(["replay", text(&file), "--to", &v2.url(), "--speed", "max", "--json"]);
+        let ledger = run.args(range.iter().copied()).finish(PATIENCE).expect_code(0).ledger();
+        ledger.assert_balanced();
+        let out = ledger.count("/requests/refused/out_of_range");
+        assert_eq!(ledger.count("/requests/queued") + out, whole);
+        ledger.count("/requests/queued")
+    };
+    assert_eq!(sent(&["--from", "2001-01-01T00:00:00Z"]), whole);
+    assert_eq!(sent(&["--until", "2001-01-01T00:00:00Z"]), 0);
+    let first = sent(&["--until", "1ms"]);
+    assert!(0 < first && first < whole, "{first} of {whole}");
+    assert_eq!(sent(&["--from", "1ms"]) + first, whole, "nothing lies on the border");
+}
+
+#[test]
+fn each_target_gets_a_copy_or_its_share_of_the_connections() {
+    let (all, some) = (V2::start(&Place::Host, LOCALHOST), V2::start(&Place::Host, LOCALHOST));
+    let file = fixtures::path("wrk.pcap");
+    let share = format!("{}@50%", some.url());
+    let run = Run::new(["replay", text(&file), "--to", &all.url(), "--to", &share, "--json"]);
+    let ledger = run.args(["--speed", "max"]).finish(PATIENCE).expect_code(0).ledger();
+    ledger.assert_balanced();
+    let whole = fixtures::requests("wrk");
+    exact(&whole, &all.requests());
+    let out = ledger.count("/targets/1/shed/sampled_out");
+    assert_eq!(some.requests().len() as u64 + out, whole.len() as u64);
+    assert!(out > 0 && !some.requests().is_empty(), "{out} sampled out");
+    for wrong in ["http://a@0%", "http://a@200%", "http://a@x%"] {
+        let run = Run::new(["replay", text(&file), "--to", wrong]);
+        let refused = run.finish(PATIENCE).expect_code(2);
+        assert!(refused.stderr.contains("such as @25%"), "{wrong}: {refused:?}");
     }
 }
 
@@ -110,6 +153,7 @@ mod privileged {
     use super::*;
     use crate::support::alone;
     use crate::support::load::Load;
+    use crate::support::request::Request;
     use crate::support::stage::{Stage, assert_logged, report};
     use crate::support::tcpdump::{Capture, Tcpdump};
 

@@ -1,12 +1,14 @@
-//! `inspect`: what is in a recording or a capture file.
+//! `inspect`: what is in recordings or capture files.
 
 use std::io::{self, IsTerminal, Write};
 
+use super::files::Files;
 use super::intake::Flow;
 use super::source::Source;
 use super::{Exit, terminal};
 use crate::capture::rights;
 use crate::cli::InspectArgs;
+use crate::model::ledger::{Passed, RecordsRead};
 use crate::model::{Message, Timestamp};
 use crate::telemetry::inspect::{push_json, push_table_head, push_table_row};
 use crate::telemetry::stats::Stats;
@@ -18,7 +20,7 @@ const WIDTH: usize = 160;
 /// Text gathered before it is written.
 const WRITE_AT: usize = 64 << 10;
 
-/// Lists or counts the messages of a file.
+/// Lists or counts the messages of files.
 pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
     // Bodies are hashed as they pass and never kept: they have no limit here.
     let http = http::Config {
@@ -29,26 +31,49 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
         ..http::Config::default()
     };
     let watch = config::watch_file(&args.ports);
-    let source = Source::open(&args.file, watch, http, reassemble::Limits::default())?;
+    let files = Files::open(&args.files)?;
+    let source = Source::new(files, watch, http, reassemble::Limits::default());
     // What follows reads a file that may be hostile, and needs no right for it.
     rights::drop_all(false)?;
     if args.stats {
         return count(source, args.json);
     }
     let mut listing = Listing::new(args.json, args.responses);
-    let result = source.read(|messages, _| listing.add(&messages));
+    let mut records = RecordsRead::default();
+    let result = source.read(|messages, counts| {
+        records = counts.records;
+        listing.add(&messages)
+    });
     listing.flush();
+    say_passed(&records);
     result.map(|()| Exit::Done)
 }
 
 fn count(source: Source, json: bool) -> anyhow::Result<Exit> {
     let mut stats = Stats::default();
-    let result = source.read(|messages, _| {
+    let mut records = RecordsRead::default();
+    let result = source.read(|messages, counts| {
+        records = counts.records;
         messages.iter().for_each(|message| stats.add(message));
         Flow::More
     });
     terminal::put(&if json { stats.json()? } else { stats.table() });
+    say_passed(&records);
     result.map(|()| Exit::Done)
+}
+
+/// What of a recording is not in the listing, though it holds a message.
+fn say_passed(records: &RecordsRead) {
+    let left_out = [
+        (Passed::OtherPort, "are of other ports than -p says"),
+        (Passed::NotHttp, "hold no HTTP/1.x message"),
+    ];
+    for (cause, why) in left_out {
+        let passed = records.passed.get(cause);
+        if passed > 0 {
+            terminal::say(&format!("passed over in the recording: {passed} that {why}"));
+        }
+    }
 }
 
 /// Writes messages to stdout as they come.

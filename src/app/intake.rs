@@ -7,16 +7,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
-
 use super::queue::{Budget, Permit, WhenFull};
 use super::shared::{CaptureCounts, Shared};
+use crate::cli::units::Moment;
 use crate::model::ledger::{Refused, RequestCounts};
 use crate::model::{Completion, Message, Timestamp};
 use crate::shape::Admission;
 
 /// A message on its way, with its share of the queue.
 pub type Queued = (Message, Permit);
+
+/// Where batches go: a channel to whoever takes the messages. Gives false when nobody does any more. It must
+/// not block: it has a place for every message that the budget lets out.
+pub type Outlet = Box<dyn FnMut(Vec<Queued>) -> bool + Send>;
 
 /// Whether to go on capturing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,8 +32,7 @@ pub enum Flow {
 
 /// See the module's description.
 pub struct Intake {
-    /// capture thread --batches of messages--> bridge or recorder
-    batch_tx: Sender<Vec<Queued>>,
+    outlet: Outlet,
     budget: Arc<Budget>,
     when_full: WhenFull,
     admission: Admission,
@@ -39,6 +41,8 @@ pub struct Intake {
     /// Packet time from the first request to queue.
     span: Option<Duration>,
     first: Option<Timestamp>,
+    /// Requests before the one and behind the other are passed over.
+    range: (Option<Moment>, Option<Moment>),
     /// Whether the span is over.
     is_over: bool,
     /// Whether whole responses are handed on too.
@@ -50,22 +54,23 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// An intake at the front of that channel.
+    /// An intake at the front of that outlet.
     pub fn new(
-        batch_tx: Sender<Vec<Queued>>,
+        outlet: Outlet,
         budget: Arc<Budget>,
         when_full: WhenFull,
         admission: Admission,
         shared: Shared,
     ) -> Self {
         Self {
-            batch_tx,
+            outlet,
             budget,
             when_full,
             admission,
             limit: None,
             span: None,
             first: None,
+            range: (None, None),
             is_over: false,
             wants_responses: false,
             requests: RequestCounts::default(),
@@ -84,6 +89,12 @@ impl Intake {
     /// Queues requests of so much packet time from the first one, then says that it is enough.
     pub fn span(mut self, span: Option<Duration>) -> Self {
         self.span = span;
+        self
+    }
+
+    /// Passes over what is before `from` or behind `until`.
+    pub fn range(mut self, from: Option<Moment>, until: Option<Moment>) -> Self {
+        self.range = (from, until);
         self
     }
 
@@ -122,8 +133,24 @@ impl Intake {
         self.is_over
     }
 
+    /// Whether it lies outside the range of time that is wanted.
+    fn is_out_of_range(&self, message: &Message) -> bool {
+        let (from, until) = self.range;
+        let first = self.first.unwrap_or(message.first_byte);
+        let at = |moment: Moment| match moment {
+            Moment::At(at) => at,
+            Moment::After(after) => first + after,
+        };
+        from.is_some_and(|from| message.first_byte < at(from))
+            || until.is_some_and(|until| message.first_byte > at(until))
+    }
+
     fn request(&mut self, message: Message, batch: &mut Vec<Queued>, counts: CaptureCounts) {
-        if let Some(bucket) = self.admission.refuse(&message) {
+        let bucket = match self.is_out_of_range(&message) {
+            true => Some(Refused::OutOfRange),
+            false => self.admission.refuse(&message),
+        };
+        if let Some(bucket) = bucket {
             self.requests.captured += 1;
             self.requests.refused.count(bucket);
             return;
@@ -184,10 +211,9 @@ impl Intake {
         if batch.is_empty() {
             return Flow::More;
         }
-        // Never blocks: the channel has a place for every message the budget lets out.
-        match self.batch_tx.send(std::mem::take(batch)) {
-            Ok(()) => Flow::More,
-            Err(_) => Flow::Enough,
+        match (self.outlet)(std::mem::take(batch)) {
+            true => Flow::More,
+            false => Flow::Enough,
         }
     }
 }
@@ -208,9 +234,11 @@ mod tests {
             marker: crate::model::MARKER_FIELD,
             methods: Methods::Safe,
             is_replay: true,
+            holds_ambiguous: true,
         };
         let budget = Budget::new(messages, 1 << 20);
-        let intake = Intake::new(batch_tx, budget, WhenFull::DropNewest, admission, shared.clone());
+        let outlet: Outlet = Box::new(move |batch| batch_tx.send(batch).is_ok());
+        let intake = Intake::new(outlet, budget, WhenFull::DropNewest, admission, shared.clone());
         (intake.limit(limit), batch_rx, shared)
     }
 

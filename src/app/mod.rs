@@ -5,16 +5,20 @@
 
 pub mod demo;
 pub mod doctor;
+pub mod files;
 pub mod inspect;
 pub mod intake;
 pub mod live;
 pub mod mirror;
 pub mod pipeline;
-pub mod queue;
+pub mod priority;
+mod queue;
 pub mod record;
+pub mod recordings;
 pub mod replay;
 pub mod running;
-pub mod sending;
+pub mod schedule;
+mod sending;
 pub mod shared;
 pub mod signals;
 pub mod source;

@@ -44,10 +44,15 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     signals::install(run.events())?;
     spawn("record", run.events(), Event::ConsumerEnded, || Ok(task.run().1?))?;
     let budget = Budget::new(args.limits.queue, usize::try_from(args.limits.queue_bytes)?);
-    let intake =
-        Intake::new(batch_tx, budget, WhenFull::DropNewest, config::recording(), shared.clone())
-            .limit(args.capture.limit)
-            .with_responses();
+    let intake = Intake::new(
+        Box::new(move |batch| batch_tx.send(batch).is_ok()),
+        budget,
+        WhenFull::DropNewest,
+        config::recording(),
+        shared.clone(),
+    )
+    .limit(args.capture.limit)
+    .with_responses();
     let waker = capture.waker()?;
     capture.spawn(pipeline, intake, shared, run.events())?;
     let (what, file) = (describe(&args.capture), args.output.display());

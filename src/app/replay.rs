@@ -1,70 +1,94 @@
-//! `replay`: a recording or a capture file at v2, at the captured pace or another.
+//! `replay`: recordings or capture files at v2, at the captured pace or another.
 
-use anyhow::Context;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
 
 use super::Exit;
+use super::files::Files;
 use super::intake::Intake;
-use super::mirror::sent;
+use super::mirror::{names, sent};
 use super::queue::{Budget, WhenFull};
 use super::running::Running;
-use super::sending::{Pace, Sending};
+use super::schedule::{Pace, Rate};
+use super::sending::Sending;
 use super::shared::Shared;
-use super::source::Source;
+use super::source::{Rounds, Source};
 use super::supervise::{Run, run_name};
 use super::{signals, terminal};
-use crate::capture::file::Input;
 use crate::capture::rights;
 use crate::cli::ReplayArgs;
-use crate::cli::units::Speed;
+use crate::cli::units::{Rates, Speed};
 use crate::{config, http};
 
-/// Replays a file.
+/// Replays files.
 pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
-    let running = start(args, Input::open(&args.file)?)?;
+    let running = start(args, Files::open(&args.files)?)?;
     let result = running.wait();
     running.run.print_ledger(args.json)?;
     result
 }
 
-/// Starts replaying this input, whatever `args.file` says.
-pub fn start(args: &ReplayArgs, input: Input) -> anyhow::Result<Running> {
+/// Starts replaying these files, whatever `args.files` says.
+pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     let name = run_name();
-    let replay = config::replay(&args.target, &name)?;
+    let replays = config::replays(&args.target, &name)?;
     let admission = config::admission(&args.target)?;
     // Responses are read, since pairing makes framing surer, but not kept.
     let http = http::Config { read_responses: true, ..config::http(&args.limits, false) };
     let limits = config::reassembly(&args.limits)?;
-    let source = Source::new(input, config::watch_file(&args.ports), http, limits)?;
-    terminal::say(&format!("run {name}: replaying {} to {}", source.name(), replay.target));
+    let mut source = Source::new(files, config::watch_file(&args.ports), http, limits);
+    if let Some(rounds) = args.rounds {
+        if args.files.iter().any(|file| file == "-") {
+            bail!("--loop reads the files again, and standard input can be read only once");
+        }
+        source = source.repeated(&args.files, rounds.map_or(Rounds::Forever, Rounds::Times));
+    }
+    let targets: Vec<_> = replays.iter().map(|replay| replay.target.clone()).collect();
+    terminal::say(&format!("run {name}: replaying {} to {}", source.names(), names(&targets)));
     terminal::say(&sent(&admission.methods));
 
-    let sending = Sending::new(&replay)?;
-    let shared = Shared::new(vec![sending.consumer()]);
+    let sending = Sending::new(&replays)?;
+    let shared = Shared::new(sending.consumers());
     let mut run = Run::new(name, shared.clone()).with_progress().of_file();
-    let mut span = None;
-    let pace = match args.speed {
-        Speed::Max => {
-            run = run.stop_after(args.duration);
-            Pace::AtOnce
-        }
-        Speed::Factor(factor) => {
-            // So long at that pace is so much of the file: exact, and nothing is cut off.
-            let spans = |duration: std::time::Duration| {
-                std::time::Duration::try_from_secs_f64(duration.as_secs_f64() * factor)
-            };
-            span = args.duration.map(spans).transpose().context("--duration times --speed")?;
-            Pace::Captured(factor)
-        }
-    };
+    let (pace, span) = pace(args)?;
+    if span.is_none() {
+        run = run.stop_after(args.duration);
+    }
     // Everything is open now, and what follows reads a file that may be hostile.
     rights::drop_all(false).context("cannot drop the rights of this process")?;
     signals::install(run.events())?;
     let ending = sending.ending(args.target.drain);
-    let batch_tx = sending.spawn(pace, run.events())?;
+    let outlet = sending.spawn(pace, run.events())?;
     let budget = Budget::new(args.limits.queue, usize::try_from(args.limits.queue_bytes)?);
-    let intake = Intake::new(batch_tx, budget, WhenFull::Block, admission, shared.clone())
+    let intake = Intake::new(outlet, budget, WhenFull::Block, admission, shared.clone())
         .limit(args.limit)
-        .span(span);
+        .span(span)
+        .range(args.from, args.until);
     source.spawn(intake, shared, run.events())?;
     Ok(Running::new(run, || (), ending))
+}
+
+/// The pace, and how much captured time to replay: at a multiple of the captured pace `--duration` is so much
+/// of the file, exactly, and nothing is cut off.
+fn pace(args: &ReplayArgs) -> anyhow::Result<(Pace, Option<Duration>)> {
+    if let Some(Rates { from, to }) = args.rate {
+        let over = match (args.over, from == to) {
+            (Some(over), false) => over,
+            (None, true) => Duration::ZERO,
+            (Some(_), true) => bail!("--over needs a --rate that grows, such as 100/s..2000/s"),
+            (None, false) => bail!("--rate {from}/s..{to}/s needs --over, such as --over 5m"),
+        };
+        return Ok((Pace::Rate(Rate { from, to, over }), None));
+    }
+    let factor = match args.speed {
+        Speed::Max => return Ok((Pace::Max, None)),
+        Speed::Factor(factor) => factor,
+    };
+    let captured =
+        |duration: Duration| Duration::try_from_secs_f64(duration.as_secs_f64() * factor);
+    // With gaps cut, captured time says nothing about how long it takes.
+    let span = args.duration.filter(|_| args.max_gap.is_none()).map(captured);
+    let span = span.transpose().context("--duration times --speed")?;
+    Ok((Pace::Captured { factor, max_gap: args.max_gap }, span))
 }

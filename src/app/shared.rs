@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::ledger::{
-    HttpCounts, PacketCounts, RecordCounts, RequestCounts, Snapshot, StreamCounts, TargetCounts,
+    HttpCounts, PacketCounts, RecordCounts, RecordsRead, RequestCounts, Snapshot, StreamCounts,
+    TargetCounts,
 };
 
 /// What the capture thread counts.
@@ -25,6 +26,8 @@ pub struct CaptureCounts {
     pub offered: u64,
     /// Responses given up because the queue was full.
     pub responses_shed: u64,
+    /// Records, when recordings are read.
+    pub records: RecordsRead,
     /// Parts of a recording that could not be read.
     pub damaged: u64,
 }
@@ -84,6 +87,7 @@ impl Shared {
         snapshot.streams = capture.streams;
         snapshot.http = capture.http;
         snapshot.requests = capture.requests;
+        snapshot.records = capture.records;
         snapshot.damaged = capture.damaged;
         if let Some(recording) = &mut snapshot.recording {
             recording.offered = capture.offered;

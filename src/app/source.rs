@@ -1,79 +1,81 @@
-//! A file as a source of messages: a capture (pcap, pcapng) or a recording (WARC), by its content.
+//! Files as a source of messages: captures (pcap, pcapng) or recordings (WARC), by their content.
 //!
-//! Guaranteed: everything before a fault is delivered, then the fault is an error; a file that is
-//! only cut off at its end is no error, but said.
+//! Several files are read in the given order as one: connections of a capture go on in the next.
+//! Guaranteed: everything before a fault is delivered; a fault ends its own file only and is an error
+//! behind the last; a file that is only cut off at its end is no error, but said, by its name.
 
-use anyhow::Context;
+use std::time::Duration;
+
+use anyhow::bail;
 use crossbeam_channel::Sender;
 
+use super::files::{Files, Opened};
 use super::intake::{Flow, Intake};
 use super::pipeline::Pipeline;
+use super::recordings::Recordings;
 use super::shared::{CaptureCounts, Shared};
 use super::supervise::{Event, spawn};
-use crate::capture::file::{CaptureFile, Input, Kind};
-use crate::http::{Config, Provenance, Role, parse_whole};
-use crate::model::{Message, Watch};
+use crate::capture::file::CaptureFile;
+use crate::http::Config;
+use crate::model::{Message, Timestamp, Watch};
 use crate::reassemble::Limits;
-use crate::record;
 
 /// Frames or records read from a file before what they completed is handed on. From a pipe it is one: the
 /// next may be long in coming.
 const BATCH: usize = 256;
 
 /// How much to read at once: a pipe may be live traffic.
-fn batch_of(name: &str) -> usize {
+pub(super) fn batch_of(name: &str) -> usize {
     if std::fs::metadata(name).is_ok_and(|meta| meta.is_file()) { BATCH } else { 1 }
 }
 
-/// An opened file.
-pub enum Source {
-    /// Frames.
-    Capture(Box<CaptureFile>, Box<Pipeline>),
-    /// Messages.
-    Recording(Box<record::Reader<Input>>, Box<Recording>),
+/// How often the files are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rounds {
+    /// So many times.
+    Times(u64),
+    /// Until told to stop.
+    Forever,
 }
 
-/// What is needed to read a recording.
-pub struct Recording {
-    name: String,
-    http: Config,
-    ports: Vec<u16>,
+/// Opened files, and what turns them into messages.
+pub struct Source {
+    files: Files,
+    reading: Reading,
+    /// The names, to open them again, and how often they are read.
+    again: Option<(Vec<String>, Rounds)>,
+}
+
+/// What goes on from one file to the next.
+enum Reading {
+    /// Frames.
+    Captures(Box<Pipeline>),
+    /// Messages.
+    Recordings(Box<Recordings>),
 }
 
 impl Source {
-    /// Opens a file by its path, or standard input as `-`.
-    pub fn open(path: &str, watch: Watch, http: Config, limits: Limits) -> anyhow::Result<Self> {
-        Self::new(Input::open(path)?, watch, http, limits)
+    /// What these files hold.
+    pub fn new(files: Files, watch: Watch, http: Config, limits: Limits) -> Self {
+        let reading = match files.are_recordings() {
+            true => Reading::Recordings(Box::new(Recordings::new(watch, http))),
+            false => Reading::Captures(Box::new(Pipeline::new(watch, http, limits))),
+        };
+        Self { files, reading, again: None }
     }
 
-    /// What an opened input holds.
-    pub fn new(input: Input, watch: Watch, http: Config, limits: Limits) -> anyhow::Result<Self> {
-        let name = input.name().to_owned();
-        if input.kind() != Kind::Warc {
-            let file = Box::new(CaptureFile::new(input)?);
-            return Ok(Self::Capture(file, Box::new(Pipeline::new(watch, http, limits))));
-        }
-        // What was recorded with a larger --max-body must be readable with the same.
-        let default = record::Limits::default().max_block_bytes;
-        let wanted =
-            http.max_body.map_or(u64::MAX, |max| max.saturating_mul(2).saturating_add(1 << 20));
-        let block = if http.max_body.is_some() { default.max(wanted) } else { default };
-        let limits = record::Limits { max_block_bytes: block };
-        let reader = record::Reader::with_limits(input, limits)
-            .with_context(|| format!("cannot read {name}"))?;
-        let recording = Recording { name, http, ports: watch.ports };
-        Ok(Self::Recording(Box::new(reader), Box::new(recording)))
+    /// Reads the files of these names again and again. Each round is captured time behind the one before.
+    pub fn repeated(mut self, names: &[String], rounds: Rounds) -> Self {
+        self.again = Some((names.to_vec(), rounds));
+        self
     }
 
-    /// The name for messages.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Capture(file, _) => file.name(),
-            Self::Recording(_, recording) => &recording.name,
-        }
+    /// The names for messages.
+    pub fn names(&self) -> &str {
+        self.files.names()
     }
 
-    /// Starts a thread that reads the file into the intake and reports its end as an event.
+    /// Starts a thread that reads the files into the intake and reports their end as an event.
     pub fn spawn(
         self,
         mut intake: Intake,
@@ -91,42 +93,150 @@ impl Source {
     }
 
     /// Reads to the end, or until the sink has enough. What was unfinished comes last.
-    pub fn read(self, sink: impl FnMut(Vec<Message>, CaptureCounts) -> Flow) -> anyhow::Result<()> {
-        match self {
-            Self::Capture(file, pipeline) => read_capture(*file, *pipeline, sink),
-            Self::Recording(reader, recording) => recording.read(*reader, sink),
+    pub fn read(
+        mut self,
+        mut sink: impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
+    ) -> anyhow::Result<()> {
+        let Some((names, rounds)) = self.again.take() else {
+            return self.round(&mut sink).map(drop);
+        };
+        let mut shift = Shift::default();
+        let mut round = 0;
+        loop {
+            let mut shifted = |mut messages: Vec<Message>, counts| {
+                messages.iter_mut().for_each(|message| shift.apply(message, round));
+                sink(messages, counts)
+            };
+            if self.round(&mut shifted)? == Flow::Enough {
+                return Ok(());
+            }
+            round += 1;
+            let is_last = matches!(rounds, Rounds::Times(times) if round >= times);
+            if is_last || shift.is_empty() {
+                return Ok(());
+            }
+            self.files = Files::open(&names)?;
+        }
+    }
+
+    /// Reads all files once.
+    fn round(
+        &mut self,
+        sink: &mut impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
+    ) -> anyhow::Result<Flow> {
+        let mut fault = None;
+        let mut faults = 0_usize;
+        while let Some(opened) = self.files.next_file() {
+            match opened.map_err(Into::into).and_then(|file| self.reading.file(file, sink)) {
+                Ok(Flow::More) => {}
+                Ok(Flow::Enough) => return Ok(Flow::Enough),
+                Err(error) => {
+                    if self.files.left() > 0 {
+                        tracing::error!("{error:#}; going on with the next file");
+                    }
+                    faults += 1;
+                    fault = Some(error);
+                }
+            }
+        }
+        let mut flow = Flow::More;
+        if let Reading::Captures(pipeline) = &mut self.reading {
+            pipeline.finish();
+            flow = hand_on(pipeline, sink);
+        }
+        match fault {
+            None => Ok(flow),
+            Some(fault) if faults == 1 => Err(fault),
+            Some(fault) => {
+                bail!("{faults} files could not be read to their end; the last: {fault:#}")
+            }
         }
     }
 }
 
+/// Puts each round behind the one before: its times, and its connections, which are others.
+#[derive(Default)]
+struct Shift {
+    /// First and last time of the first round.
+    span: Option<(Timestamp, Timestamp)>,
+}
+
+impl Shift {
+    /// Between the last message of a round and the first of the next.
+    const PAUSE: Duration = Duration::from_millis(1);
+    /// Connections of a recording bear their own numbers; no file has so many.
+    const CONNECTIONS: u32 = 40;
+
+    fn apply(&mut self, message: &mut Message, round: u64) {
+        let at = message.first_byte;
+        if round == 0 {
+            let (first, last) = self.span.get_or_insert((at, at));
+            (*first, *last) = ((*first).min(at), (*last).max(at));
+            return;
+        }
+        let Some((first, last)) = self.span else { return };
+        let rounds = u32::try_from(round).unwrap_or(u32::MAX);
+        let by = (last.since(first) + Self::PAUSE).saturating_mul(rounds);
+        message.first_byte = message.first_byte + by;
+        message.last_byte = message.last_byte + by;
+        message.conn = message.conn.wrapping_add(round << Self::CONNECTIONS);
+    }
+
+    /// Whether the first round gave nothing: no other will.
+    fn is_empty(&self) -> bool {
+        self.span.is_none()
+    }
+}
+
+impl Reading {
+    /// Reads one file to its end.
+    fn file(
+        &mut self,
+        opened: Opened,
+        sink: &mut impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
+    ) -> anyhow::Result<Flow> {
+        match (self, opened) {
+            (Self::Captures(pipeline), Opened::Capture(file)) => {
+                read_capture(*file, pipeline, sink)
+            }
+            (Self::Recordings(recordings), Opened::Recording(input)) => {
+                recordings.read(*input, sink)
+            }
+            // A file that was replaced between the look at it and its turn.
+            (_, opened) => bail!("{} has changed while it waited", opened.name()),
+        }
+    }
+}
+
+fn hand_on(
+    pipeline: &mut Pipeline,
+    sink: &mut impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
+) -> Flow {
+    let messages = pipeline.drain().collect();
+    let (packets, streams, http) = pipeline.counts();
+    sink(messages, CaptureCounts { packets, streams, http, ..CaptureCounts::default() })
+}
+
 fn read_capture(
     mut file: CaptureFile,
-    mut pipeline: Pipeline,
-    mut sink: impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
-) -> anyhow::Result<()> {
-    let mut hand_on = |pipeline: &mut Pipeline| {
-        let messages = pipeline.drain().collect();
-        let (packets, streams, http) = pipeline.counts();
-        sink(messages, CaptureCounts { packets, streams, http, ..CaptureCounts::default() })
-    };
+    pipeline: &mut Pipeline,
+    sink: &mut impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
+) -> anyhow::Result<Flow> {
     let batch = batch_of(file.name());
-    let fault = loop {
-        match read_frames(&mut file, &mut pipeline, batch) {
-            Ok(true) => {
-                if hand_on(&mut pipeline) == Flow::Enough {
-                    return Ok(());
-                }
-            }
-            Ok(false) => break None,
-            Err(fault) => break Some(fault),
+    loop {
+        let more = read_frames(&mut file, pipeline, batch);
+        // What came before a fault is handed on before the fault is.
+        if hand_on(pipeline, sink) == Flow::Enough {
+            return Ok(Flow::Enough);
         }
-    };
-    pipeline.finish();
-    hand_on(&mut pipeline);
+        if !more? {
+            break;
+        }
+    }
     if let Some(cut) = file.cut() {
         tracing::warn!("{}: {cut}; everything before it was read", file.name());
     }
-    fault.map_or(Ok(()), Err)
+    Ok(Flow::More)
 }
 
 /// Reads a batch of frames; false at the end of the file.
@@ -142,63 +252,4 @@ fn read_frames(
         }
     }
     Ok(true)
-}
-
-impl Recording {
-    fn read(
-        &self,
-        mut reader: record::Reader<Input>,
-        mut sink: impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
-    ) -> anyhow::Result<()> {
-        let full = batch_of(&self.name);
-        let mut batch = Vec::with_capacity(full);
-        let mut counts = CaptureCounts::default();
-        let fault = loop {
-            match reader.read_item() {
-                Ok(Some(record::Item::Message(stored))) => batch.extend(self.message(stored)),
-                Ok(Some(record::Item::Damage(damage))) => {
-                    counts.damaged += 1;
-                    tracing::warn!("{}: {damage}", self.name);
-                }
-                Ok(None) => break None,
-                Err(fault) => break Some(fault),
-            }
-            if batch.len() >= full && sink(std::mem::take(&mut batch), counts) == Flow::Enough {
-                return Ok(());
-            }
-        };
-        sink(batch, counts);
-        match fault {
-            Some(fault) => Err(fault).with_context(|| format!("cannot read on in {}", self.name)),
-            None => Ok(()),
-        }
-    }
-
-    /// The stored message taken apart; `None` (and said) when it is no HTTP message, or not to a
-    /// watched port.
-    fn message(&self, stored: record::RecordedMessage) -> Option<Message> {
-        if !self.ports.is_empty() && !self.ports.contains(&stored.server.port) {
-            return None;
-        }
-        let role = match stored.kind {
-            record::Kind::Request => Role::Client,
-            record::Kind::Response => Role::Server,
-        };
-        let from = Provenance {
-            conn: stored.conn,
-            index: stored.index,
-            client: stored.client,
-            server: stored.server,
-            first_byte: stored.first_byte,
-            last_byte: stored.last_byte,
-            request: stored.request,
-            anomalies: stored.anomalies,
-            is_whole: !stored.truncated,
-        };
-        let message = parse_whole(stored.raw, role, from, &self.http);
-        if message.is_none() {
-            tracing::warn!("{}: at byte {}: not an HTTP/1.x message", self.name, stored.offset);
-        }
-        message
-    }
 }

@@ -10,6 +10,9 @@
 //! frames pass whether the kernel has the outer tag in its metadata or in the packet. Loads use
 //! offsets into the packet, never `SKF_NET_OFF`: those read only the linear part of a socket buffer.
 //!
+//! No tunnel passes (VXLAN, Geneve, GRE with what is in it, GTP-U, L2TP): what is in one is seen on
+//! the interface behind it, or in a file. Where a link type has no program (802.11), everything passes.
+//!
 //! Left to others: attaching (`live`), and the exact decision (`decode`, `model::Watch`).
 
 use crate::model::LinkType;

@@ -16,9 +16,9 @@ pub enum Command {
     Mirror(MirrorArgs),
     /// Sniff live traffic into a file.
     Record(RecordArgs),
-    /// Send what is in a recording or a capture file to v2.
+    /// Send what is in recordings or capture files to v2.
     Replay(ReplayArgs),
-    /// Show the HTTP messages in a recording or a capture file.
+    /// Show the HTTP messages in recordings or capture files.
     Inspect(InspectArgs),
     /// Say why nothing would be seen, and what to do about it.
     Doctor(DoctorArgs),
@@ -41,6 +41,9 @@ pub struct MirrorArgs {
     /// Capture v1's responses whole too, to frame and pair them with their requests.
     #[arg(long, env = "SHADOWTAP_RESPONSES", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub responses: bool,
+    /// The priority of everything but the capture: `idle` leaves v1 the CPU first, or `normal`.
+    #[arg(long, env = "SHADOWTAP_PRIORITY", default_value = "idle", value_name = "WHAT")]
+    pub priority: PriorityArg,
     /// Print the ledger as one JSON object.
     #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub json: bool,
@@ -66,12 +69,13 @@ pub struct RecordArgs {
     pub json: bool,
 }
 
-/// Send what is in a recording or a capture file to v2.
+/// Send what is in recordings or capture files to v2.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// A recording (WARC) or a capture (pcap, pcapng), plain or compressed; `-` is standard input.
-    #[arg(value_name = "FILE")]
-    pub file: String,
+    /// Captures (pcap, pcapng) or recordings (WARC), plain or compressed; `-` is standard input. Several
+    /// are read in this order as one: a connection may go on in the next file.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<String>,
     /// Server ports whose traffic counts, in a capture. Without it every connection that speaks HTTP.
     #[arg(
         short,
@@ -90,6 +94,25 @@ pub struct ReplayArgs {
     /// The pace: a factor of the captured one, such as 1x, 0.5x, 10x, or `max`.
     #[arg(long, env = "SHADOWTAP_SPEED", default_value = "1x", value_parser = units::speed, value_name = "FACTOR")]
     pub speed: units::Speed,
+    /// A rate of its own instead of the captured pace: 500/s, 30/m, or 100/s..2000/s for a ramp. Nothing is
+    /// left out to reach it.
+    #[arg(long, env = "SHADOWTAP_RATE", value_parser = units::rates, value_name = "RATE", conflicts_with = "speed")]
+    pub rate: Option<units::Rates>,
+    /// How long a ramp of --rate takes.
+    #[arg(long, env = "SHADOWTAP_OVER", value_parser = units::duration, value_name = "TIME", requires = "rate")]
+    pub over: Option<std::time::Duration>,
+    /// Cut gaps between requests to this much captured time.
+    #[arg(long, env = "SHADOWTAP_MAX_GAP", value_parser = units::duration, value_name = "TIME", conflicts_with = "rate")]
+    pub max_gap: Option<std::time::Duration>,
+    /// Read the files so many times, or `forever`, each round behind the one before. Not with a pipe.
+    #[arg(long = "loop", env = "SHADOWTAP_LOOP", value_parser = units::rounds, value_name = "N")]
+    pub rounds: Option<Option<u64>>,
+    /// Pass over requests before this time (RFC 3339), or before so long after the first, such as 5m.
+    #[arg(long, env = "SHADOWTAP_FROM", value_parser = units::moment, value_name = "TIME")]
+    pub from: Option<units::Moment>,
+    /// Pass over requests behind this time, or behind so long after the first.
+    #[arg(long, env = "SHADOWTAP_UNTIL", value_parser = units::moment, value_name = "TIME")]
+    pub until: Option<units::Moment>,
     /// Stop after this long.
     #[arg(long, env = "SHADOWTAP_DURATION", value_parser = units::duration, value_name = "TIME")]
     pub duration: Option<std::time::Duration>,
@@ -101,12 +124,13 @@ pub struct ReplayArgs {
     pub json: bool,
 }
 
-/// Show the HTTP messages in a recording or a capture file.
+/// Show the HTTP messages in recordings or capture files.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// A recording (WARC) or a capture (pcap, pcapng), plain or compressed; `-` is standard input.
-    #[arg(value_name = "FILE")]
-    pub file: String,
+    /// Captures (pcap, pcapng) or recordings (WARC), plain or compressed; `-` is standard input. Several
+    /// are read in this order as one: a connection may go on in the next file.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<String>,
     /// Server ports whose traffic counts, in a capture. Without it every connection that speaks HTTP.
     #[arg(
         short,
@@ -172,4 +196,13 @@ pub struct DemoArgs {
     /// Print the ledger as one JSON object.
     #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub json: bool,
+}
+
+/// `--priority`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum PriorityArg {
+    /// SCHED_IDLE: what v1 and the capture leave.
+    Idle,
+    /// As any other process.
+    Normal,
 }

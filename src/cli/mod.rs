@@ -13,7 +13,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
 
 pub use commands::{
-    Command, DemoArgs, DoctorArgs, InspectArgs, MirrorArgs, RecordArgs, ReplayArgs,
+    Command, DemoArgs, DoctorArgs, InspectArgs, MirrorArgs, PriorityArg, RecordArgs, ReplayArgs,
 };
 
 /// Copies real HTTP/1.x traffic from the wire to a shadow (v2) service, and accounts for every request.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 
 use super::units;
 
@@ -12,9 +12,11 @@ use super::units;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Replay")]
 pub struct TargetArgs {
-    /// The v2 service: http://host:port or https://host:port, with a prefix for every path if wanted.
-    #[arg(long, env = "SHADOWTAP_TO", value_name = "URL")]
-    pub to: String,
+    /// The v2 service: http://host:port or https://host:port, with a prefix for every path if wanted, or
+    /// unix:/path/of/socket. Several times for several: each gets a copy. `@25%` behind it for the requests of
+    /// a quarter of the connections.
+    #[arg(long, env = "SHADOWTAP_TO", value_name = "URL", required = true, value_delimiter = ',')]
+    pub to: Vec<String>,
 
     /// Methods that are sent: `safe` (GET, HEAD, OPTIONS, TRACE), `all`, or a list such as safe,POST. The
     /// others are held back and counted.
@@ -37,6 +39,45 @@ pub struct TargetArgs {
     #[arg(long, env = "SHADOWTAP_CONCURRENCY", default_value_t = 64, value_name = "N")]
     pub concurrency: usize,
 
+    /// The longest the head of an answer may take, once the connection stands; never more than --timeout.
+    #[arg(long, env = "SHADOWTAP_RESPONSE_TIMEOUT", value_parser = units::duration, value_name = "TIME")]
+    pub response_timeout: Option<Duration>,
+
+    /// What waits for what: `connection` (requests of one captured connection go one after the other, on a
+    /// connection to v2 of their own) or `none`.
+    #[arg(long, env = "SHADOWTAP_ORDER", default_value = "connection", value_name = "ORDER")]
+    pub order: OrderArg,
+
+    /// What becomes of the requests of a connection behind one that failed or was shed: `continue`, or `stop`.
+    #[arg(long, env = "SHADOWTAP_ON_BREAK", default_value = "continue", value_name = "WHAT")]
+    pub on_break: OnBreakArg,
+
+    /// How late a request may leave against the time it was due; later ones are shed and counted.
+    #[arg(long, env = "SHADOWTAP_MAX_LAG", default_value = "10s", value_parser = units::duration, value_name = "TIME")]
+    pub max_lag: Duration,
+
+    /// Requests whose framing two servers may read differently (two lengths): `hold` keeps them back, `send`
+    /// sends them as they are, each on a connection of its own.
+    #[arg(long, env = "SHADOWTAP_AMBIGUOUS", default_value = "send", value_name = "WHAT")]
+    pub ambiguous: AmbiguousArg,
+
+    /// Add a field with the captured client's address, such as X-Real-IP.
+    #[arg(long, env = "SHADOWTAP_REALIP_HEADER", value_name = "NAME")]
+    pub realip_header: Option<String>,
+
+    /// Try connecting to v2 again so many times before a request fails. A request itself is never sent twice.
+    #[arg(long, env = "SHADOWTAP_RETRY_CONNECT", default_value_t = 0, value_name = "N")]
+    pub retry_connect: u32,
+
+    /// Take v2 for dead after so many connections in a row that could not be made: what is due is shed and
+    /// counted, but for a probe now and then. 0 for never.
+    #[arg(long, env = "SHADOWTAP_BREAKER", default_value_t = 100, value_name = "N")]
+    pub breaker: u32,
+
+    /// Idle connections to v2 that are kept at most.
+    #[arg(long, env = "SHADOWTAP_MAX_IDLE", default_value_t = 512, value_name = "N")]
+    pub max_idle: usize,
+
     /// How long to go on sending what is queued after a signal, `--duration` or `--limit`.
     #[arg(long, env = "SHADOWTAP_DRAIN", default_value = "5s", value_parser = units::duration, value_name = "TIME")]
     pub drain: Duration,
@@ -48,4 +89,31 @@ pub struct TargetArgs {
     /// Believe any certificate of v2.
     #[arg(long, env = "SHADOWTAP_INSECURE", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub insecure: bool,
+}
+
+/// `--order`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum OrderArg {
+    /// Within a captured connection.
+    Connection,
+    /// None.
+    None,
+}
+
+/// `--on-break`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum OnBreakArg {
+    /// They are sent.
+    Continue,
+    /// They are shed.
+    Stop,
+}
+
+/// `--ambiguous`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum AmbiguousArg {
+    /// As they are, each on a connection of its own.
+    Send,
+    /// Kept back.
+    Hold,
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
+use crate::model::Timestamp;
+
 /// `64MiB`, `200kB`, `1GiB`; a bare number is bytes.
 pub fn size(text: &str) -> Result<u64, String> {
     ByteSize::from_str(text.trim())
@@ -65,6 +67,65 @@ pub enum Speed {
     Max,
 }
 
+/// A moment in a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moment {
+    /// Of the clock.
+    At(Timestamp),
+    /// So long after the first request.
+    After(Duration),
+}
+
+/// `2026-11-21T13:20:00Z` or `5m`: a time of RFC 3339, or so long after the first request.
+pub fn moment(text: &str) -> Result<Moment, String> {
+    if let Ok(after) = duration(text) {
+        return Ok(Moment::After(after));
+    }
+    let at = jiff::Timestamp::from_str(text.trim()).ok().and_then(|at| {
+        let (seconds, nanos) = (at.as_second(), at.subsec_nanosecond());
+        Some(Timestamp::from_parts(u64::try_from(seconds).ok()?, u64::try_from(nanos).ok()?))
+    });
+    at.map(Moment::At).ok_or_else(|| {
+        format!("`{text}` is no time; write 2026-11-21T13:20:00Z, or 5m after the first request")
+    })
+}
+
+/// `3`, or `forever`.
+pub fn rounds(text: &str) -> Result<Option<u64>, String> {
+    match text.parse::<u64>() {
+        Ok(times) if times > 0 => Ok(Some(times)),
+        _ if text == "forever" => Ok(None),
+        _ => Err(format!("`{text}` is no number of rounds; write 1 or more, or forever")),
+    }
+}
+
+/// Requests a second, from one rate to another.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Rates {
+    /// At the start.
+    pub from: f64,
+    /// At the end; the same for a constant rate.
+    pub to: f64,
+}
+
+/// `500/s`, `30/m`, `100/s..2000/s`.
+pub fn rates(text: &str) -> Result<Rates, String> {
+    let one = |text: &str| {
+        let (number, seconds) = match text.trim().split_once('/') {
+            Some((number, "s")) => (number, 1.0),
+            Some((number, "m")) => (number, 60.0),
+            Some((number, "h")) => (number, 3600.0),
+            _ => return None,
+        };
+        let rate = number.trim().parse::<f64>().ok()? / seconds;
+        (rate.is_finite() && rate > 0.0).then_some(rate)
+    };
+    let (from, to) = text.split_once("..").unwrap_or((text, text));
+    let wrong =
+        || format!("`{text}` is not a rate; write 500/s, 30/m, or 100/s..2000/s for a ramp");
+    Ok(Rates { from: one(from).ok_or_else(wrong)?, to: one(to).ok_or_else(wrong)? })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +139,17 @@ mod tests {
         assert!(duration("5").is_err_and(|e| e.contains("200ms")));
         assert_eq!(speed("0.25x"), Ok(Speed::Factor(0.25)));
         assert_eq!(speed("max"), Ok(Speed::Max));
+        assert_eq!(moment("5m"), Ok(Moment::After(Duration::from_secs(300))));
+        let at = Timestamp::from_parts(1_000_000_000, 500_000_000);
+        assert_eq!(moment("2001-09-09T01:46:40.5Z"), Ok(Moment::At(at)));
+        assert!(moment("noon").is_err_and(|e| e.contains("2026-11-21T13:20:00Z")));
+        assert_eq!((rounds("3"), rounds("forever")), (Ok(Some(3)), Ok(None)));
+        assert!(rounds("0").is_err_and(|e| e.contains("forever")));
+        assert_eq!(rates("500/s"), Ok(Rates { from: 500.0, to: 500.0 }));
+        assert_eq!(rates("30/m..2/s"), Ok(Rates { from: 0.5, to: 2.0 }));
+        for bad in ["500", "0/s", "1/s..", "-1/s", "1/d", "inf/s"] {
+            assert!(rates(bad).is_err_and(|e| e.contains("500/s")), "{bad}");
+        }
         for bad in ["0", "-1x", "fast", "nan", "inf"] {
             assert!(speed(bad).is_err(), "{bad}");
         }

@@ -13,6 +13,10 @@ use super::span::Span;
 
 /// EtherTypes of tags: 802.1Q, 802.1ad (QinQ), and what vendors used before 802.1ad.
 const VLAN_TYPES: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
+/// 802.1ah: a service's number, then a whole frame.
+const BACKBONE: u16 = 0x88e7;
+/// Cisco's VN-Tag: virtual interfaces, which differ between the directions.
+const VN_TAG: u16 = 0x8926;
 /// EtherTypes of IPv4 and IPv6.
 pub(super) const IP_TYPES: [u16; 2] = [0x0800, 0x86dd];
 
@@ -36,6 +40,11 @@ pub(super) fn payload<'a>(
         ip if IP_TYPES.contains(&ip) => Ok((Layer::Ip, span)),
         tag if VLAN_TYPES.contains(&tag) => vlan(span, context),
         0x8847 | 0x8848 => Ok((Layer::Mpls, span)),
+        BACKBONE => backbone(span, context),
+        VN_TAG => {
+            let (&[.., hi, lo], rest) = span.split::<6>()?;
+            Ok((Layer::EtherType(u16::from_be_bytes([hi, lo])), rest))
+        }
         0x8864 => Ok((Layer::PppoeSession, span)),
         0x880b => Ok((Layer::Ppp, span)),
         // Transparent Ethernet bridging: a whole frame in GRE or Geneve.
@@ -60,6 +69,13 @@ fn vlan<'a>(span: Span<'a>, context: &mut Context) -> Result<(Layer, Span<'a>), 
         context.enter(Tag::Vlan, u64::from(id));
     }
     Ok((Layer::EtherType(tag.ether_type().0), span.skip(tag.slice().len())?))
+}
+
+/// The service tag of 802.1ah: flags, 24 bits of service number.
+fn backbone<'a>(span: Span<'a>, context: &mut Context) -> Result<(Layer, Span<'a>), Ignored> {
+    let (&[_, s2, s1, s0], rest) = span.split::<4>()?;
+    context.enter(Tag::Vni, u64::from(u32::from_be_bytes([0, s2, s1, s0])));
+    Ok((Layer::Ethernet, rest))
 }
 
 /// An 802.2 LLC header: only SNAP (RFC 1042) and the old IP service access point carry IP.

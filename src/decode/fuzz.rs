@@ -10,7 +10,10 @@ use crate::model::{Frame, LinkType, Segment, Timestamp};
 use super::{Decoder, FragmentLimits};
 
 /// Every link type that has a decoder, and one that has none.
-const LINKS: [u32; 14] = [1, 113, 276, 0, 108, 101, 12, 14, 228, 229, 9, 50, 51, 147];
+const LINKS: [u32; 23] = [
+    1, 113, 276, 0, 108, 101, 12, 14, 228, 229, 9, 50, 51, 147, 105, 127, 104, 239, 109, 117, 166,
+    204, 219,
+];
 const LIMITS: FragmentLimits =
     FragmentLimits { max_bytes: 1 << 16, max_datagrams: 8, max_age: Duration::from_secs(1) };
 

@@ -7,8 +7,12 @@
 
 use crate::model::Ignored;
 
+use super::erspan;
 use super::layer::{Context, Layer, Protocol, Tag};
 use super::span::Span;
+
+/// Its IP protocol number.
+pub(super) const NUMBER: u8 = 47;
 
 const CHECKSUM: u16 = 0x8000;
 /// Source routes (RFC 1701), abolished by RFC 2784, which asks to drop such packets.
@@ -18,6 +22,10 @@ const SEQUENCE: u16 = 0x1000;
 /// PPTP only.
 const ACKNOWLEDGMENT: u16 = 0x0080;
 const VERSION: u16 = 0x0007;
+
+/// What Aruba's access points send to their controllers: 802.11 frames, one number for each tunnel.
+const ARUBA: std::ops::RangeInclusive<u16> = 0x8200..=0x8370;
+const ARUBA_9000: u16 = 0x9000;
 
 /// Takes the header off.
 pub(super) fn header<'a>(
@@ -49,5 +57,14 @@ pub(super) fn header<'a>(
     if version == 1 && has(ACKNOWLEDGMENT) {
         rest = rest.skip(4)?;
     }
-    Ok((Layer::EtherType(u16::from_be_bytes([t1, t0])), rest))
+    let inner = match u16::from_be_bytes([t1, t0]) {
+        // Type I has no header, and GRE then no sequence number.
+        erspan::TYPE_2 if !has(SEQUENCE) => Layer::Ethernet,
+        erspan::TYPE_2 => Layer::Erspan2,
+        erspan::TYPE_3 => Layer::Erspan3,
+        ARUBA_9000 => Layer::Wifi,
+        kind if ARUBA.contains(&kind) && kind & 0x0f == 0 => Layer::Wifi,
+        ether_type => Layer::EtherType(ether_type),
+    };
+    Ok((inner, rest))
 }

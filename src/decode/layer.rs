@@ -10,7 +10,9 @@ use crate::model::{Ignored, LinkType, Segment, Timestamp};
 
 use super::fragment::Piece;
 use super::span::Span;
-use super::{ether, geneve, ip, link, mpls, ppp, protocol, tcp, vxlan};
+use super::{
+    erspan, ether, geneve, gtp, ip, l2tp, link, mpls, ppp, protocol, tcp, teredo, vxlan, wifi,
+};
 
 /// Layers in one frame, counting EtherTypes and IPv6 extension headers. Plain TCP over Ethernet takes
 /// 5 and each nested VXLAN 5 more, so this allows 8 tunnels in one another.
@@ -25,6 +27,8 @@ pub(super) enum Layer {
     Ethernet,
     /// What this EtherType says.
     EtherType(u16),
+    /// An 802.11 header.
+    Wifi,
     /// An 802.2 LLC header.
     Llc,
     /// An MPLS label stack.
@@ -41,6 +45,18 @@ pub(super) enum Layer {
     Vxlan,
     /// A Geneve header.
     Geneve,
+    /// An ERSPAN header of type II.
+    Erspan2,
+    /// An ERSPAN header of type III.
+    Erspan3,
+    /// A GTP-U header.
+    Gtp,
+    /// IPv6 behind what Teredo puts before it.
+    Teredo,
+    /// An L2TP header in UDP.
+    L2tp,
+    /// An L2TP header of version 3 in IP.
+    L2tpIp,
 }
 
 /// An IP payload: its protocol, and between whom.
@@ -74,6 +90,7 @@ pub(super) enum Tag {
     Vni = 4,
     /// A tunnel without an identifier of its own, known by its two ends.
     Ends = 5,
+    Erspan = 6,
 }
 
 impl Context {
@@ -152,12 +169,19 @@ fn step<'a>(layer: Layer, span: Span<'a>, context: &mut Context) -> Result<Step<
         Layer::Link(link) => link::payload(link, span)?,
         Layer::Ethernet => ether::frame(span)?,
         Layer::EtherType(number) => ether::payload(number, span, context)?,
+        Layer::Wifi => wifi::frame(span)?,
         Layer::Llc => ether::llc(span)?,
         Layer::Mpls => mpls::label_stack(span)?,
         Layer::PppoeSession => ppp::pppoe(span, context)?,
         Layer::Ppp => ppp::frame(span)?,
         Layer::Vxlan => vxlan::header(span, context)?,
         Layer::Geneve => geneve::header(span, context)?,
+        Layer::Erspan2 => erspan::type_2(span, context)?,
+        Layer::Erspan3 => erspan::type_3(span, context)?,
+        Layer::Gtp => gtp::header(span)?,
+        Layer::Teredo => teredo::packet(span)?,
+        Layer::L2tp => l2tp::over_udp(span)?,
+        Layer::L2tpIp => l2tp::over_ip(span)?,
         Layer::Ip => return ip::packet(span, context),
         Layer::Protocol(protocol) => return protocol::payload(protocol, span, context),
     };

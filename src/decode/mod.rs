@@ -10,25 +10,32 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+mod chdlc;
 mod cooked;
+mod erspan;
 mod ether;
 mod fragment;
 mod fuzz;
 mod geneve;
 mod gre;
+mod gtp;
 mod ip;
+mod l2tp;
 mod layer;
 mod link;
 mod mpls;
+mod nflog;
 mod plain;
 mod ppp;
 mod protocol;
 mod span;
 mod tcp;
+mod teredo;
 #[cfg(test)]
 mod tests;
 mod udp;
 mod vxlan;
+mod wifi;
 
 pub use fragment::FragmentLimits;
 #[doc(hidden)]

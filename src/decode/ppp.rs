@@ -6,6 +6,7 @@
 
 use crate::model::Ignored;
 
+use super::chdlc;
 use super::layer::{Context, Layer, Tag};
 use super::span::Span;
 
@@ -23,6 +24,11 @@ pub(super) fn pppoe<'a>(
     }
     context.enter(Tag::Pppoe, u64::from(u16::from_be_bytes([s1, s0])));
     Ok((Layer::Ppp, rest.limit(usize::from(u16::from_be_bytes([l1, l0])))))
+}
+
+/// A frame of an HDLC line: Cisco's, or PPP (RFC 1662), by its address.
+pub(super) fn hdlc(span: Span<'_>) -> Result<(Layer, Span<'_>), Ignored> {
+    if chdlc::is_plausible(span.bytes()) { chdlc::frame(span) } else { frame(span) }
 }
 
 /// A PPP frame.

@@ -27,12 +27,16 @@ pub(super) fn payload<'a>(
         0 | 43 | 60 | 135 | 139 | 140 if v6 => option_header(protocol, span)?,
         44 if v6 => return fragment_header(protocol, span, context),
         51 => authentication(protocol, span)?,
-        17 => udp::datagram(span)?,
-        47 => gre::header(&protocol, span, context)?,
+        17 => udp::datagram(&protocol, span, context)?,
+        gre::NUMBER => gre::header(&protocol, span, context)?,
         // IP in IP, either version in either.
         4 | 41 => {
             context.enter_between(&protocol);
             (Layer::Ip, span)
+        }
+        115 => {
+            context.enter_between(&protocol);
+            (Layer::L2tpIp, span)
         }
         137 => (Layer::Mpls, span),
         _ => return Err(Ignored::NotTcp),

@@ -25,7 +25,8 @@ pub struct PacketCounts {
     pub interface_dropped: u64,
 }
 
-/// TCP payload bytes: `received = delivered + duplicate + other_direction + refused + buffered`.
+/// TCP payload bytes: `received = delivered + duplicate + other_direction + refused + urgent +
+/// buffered`.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize)]
 pub struct StreamCounts {
     /// Connections that had data or a handshake.
@@ -42,6 +43,8 @@ pub struct StreamCounts {
     pub other_direction: u64,
     /// Bytes outside the window, after the end of the connection, or over a limit.
     pub refused: u64,
+    /// Urgent bytes, which the receiving kernel takes out of the stream (RFC 9293 3.8.5).
+    pub urgent: u64,
     /// Bytes waiting behind a hole now.
     pub buffered: u64,
     /// Bytes acknowledged by their receiver but never seen here, or skipped over to go on.
@@ -114,10 +117,35 @@ causes!(
         Ambiguous = "ambiguous",
         /// CONNECT or Upgrade: cannot be replayed as a request.
         NotReplayable = "not_replayable",
+        /// Before `--from` or behind `--until`.
+        OutOfRange = "out_of_range",
         /// The queue was full (live only; a file waits).
         QueueFull = "shed_queue_full",
     }
 );
+
+causes!(
+    /// Why a record of a recording gave no message.
+    Passed, PASSED {
+        /// Of another kind: `warcinfo`, `metadata`, ...
+        NoMessage = "no_message",
+        /// A request or response that is no HTTP/1.x message.
+        NotHttp = "not_http",
+        /// Its server's port is not among those asked for.
+        OtherPort = "other_port",
+    }
+);
+
+/// Records of the recordings read: `read = messages + passed`.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize)]
+pub struct RecordsRead {
+    /// Whole records.
+    pub read: u64,
+    /// Those that gave a message.
+    pub messages: u64,
+    /// Those passed over, by cause.
+    pub passed: Tally<Passed, PASSED>,
+}
 
 /// Requests at the capture side: `captured = queued + refused`.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize)]
@@ -191,6 +219,14 @@ causes!(
 causes!(
     /// Why a queued request was given up before v2 could answer it.
     ShedLater, SHED_LATER {
+        /// Not among the share of connections that this target gets.
+        SampledOut = "sampled_out",
+        /// Later than `--max-lag` when its turn came.
+        Lag = "lag",
+        /// Behind a request of its connection that failed, with `--on-break stop`.
+        PredecessorFailed = "predecessor_failed",
+        /// v2 was taken for dead: it refused connections.
+        Breaker = "breaker",
         /// Still waiting when the time to drain was over.
         DrainDeadline = "drain_deadline",
         /// Under way when the time to drain was over: v2 may have seen it.
@@ -213,6 +249,39 @@ pub struct TargetCounts {
     pub in_flight: u64,
     /// Queued but not yet taken over by the replayer: computed, see [`Snapshot::settle`].
     pub in_transit: u64,
+    /// How long things took.
+    pub timing: Timing,
+}
+
+/// How long the requests to one target took.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Timing {
+    /// How late requests left against the moment they were due; of those with a due time.
+    pub send_lag: Quantiles,
+    /// From sending to the last byte of the answer; of those answered.
+    pub service: Quantiles,
+    /// From the moment a request was due to the last byte of its answer: what a client would have
+    /// seen that keeps its times whatever v2 does. Of those answered that had a due time.
+    pub latency: Quantiles,
+    /// Service times by status class, of the classes that occurred.
+    pub by_class: Vec<(&'static str, Quantiles)>,
+}
+
+/// Quantiles of a set of times, each in microseconds, with three significant digits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Quantiles {
+    /// How many there were.
+    pub count: u64,
+    /// The median.
+    pub p50_us: u64,
+    /// 90 in 100 are not longer.
+    pub p90_us: u64,
+    /// 99 in 100.
+    pub p99_us: u64,
+    /// 999 in 1,000.
+    pub p999_us: u64,
+    /// The longest.
+    pub max_us: u64,
 }
 
 impl TargetCounts {
@@ -254,6 +323,8 @@ pub struct Snapshot {
     pub http: HttpCounts,
     /// Requests at the capture side.
     pub requests: RequestCounts,
+    /// Records, when recordings are read.
+    pub records: RecordsRead,
     /// Parts of a recording that could not be read; what was in them is unknown.
     pub damaged: u64,
     /// What became of them, one for each target.
@@ -288,10 +359,13 @@ impl Snapshot {
         let p = &self.packets;
         check("packets.received", p.received, p.decoded + p.ignored.total());
         let s = &self.streams;
-        let fates = s.delivered + s.duplicate + s.other_direction + s.refused + s.buffered;
+        let fates =
+            s.delivered + s.duplicate + s.other_direction + s.refused + s.urgent + s.buffered;
         check("streams.received", s.received, fates);
         let h = &self.http;
         check("streams.delivered", s.delivered, h.messages + h.skipped.total() + h.open);
+        let w = &self.records;
+        check("records.read", w.read, w.messages + w.passed.total());
         let r = &self.requests;
         check("requests.captured", r.captured, r.queued + r.refused.total());
         for target in &self.targets {

@@ -31,6 +31,8 @@ pub struct Segment<'a> {
     pub ack: Option<SeqNum>,
     /// Control bits.
     pub flags: Flags,
+    /// The urgent pointer as it stands in the header, when the URG bit is set.
+    pub urgent: Option<u16>,
     /// The payload bytes captured.
     pub payload: &'a [u8],
     /// Payload bytes that were on the wire behind `payload` but not captured (snapped).
@@ -67,6 +69,10 @@ causes!(
         Fragment = "fragment",
         /// An IP fragment refused or given up: over the limits, overlapping, or too old.
         FragmentDropped = "fragment_dropped",
+        /// An 802.11 frame that is protected (WEP, WPA).
+        Encrypted = "encrypted",
+        /// Several packets in one 802.11 frame (A-MSDU), which are not taken apart.
+        Aggregated = "aggregated",
         /// TCP, but neither port is watched.
         OtherPort = "other_port",
         /// TCP to a watched port, but its server is not an address of this host (see `--server`).

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use super::{Endpoint, FlowKey, Ignored, Side};
+use super::{Endpoint, FlowKey, Ignored, OwnConnections, Side};
 
 /// Whose server side a watched connection must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,12 +37,19 @@ pub struct Watch {
     pub servers: Servers,
     /// Where v2 listens: connections to it are ours, or at least not v1's.
     pub excluded: HashSet<Endpoint>,
+    /// Connections of this process to v2, by their local endpoints.
+    pub own: OwnConnections,
 }
 
 impl Watch {
     /// Every TCP connection of the capture, whoever serves it.
     pub fn everything() -> Self {
-        Self { ports: Vec::new(), servers: Servers::Any, excluded: HashSet::new() }
+        Self {
+            ports: Vec::new(),
+            servers: Servers::Any,
+            excluded: HashSet::new(),
+            own: OwnConnections::default(),
+        }
     }
 
     /// Whether this connection counts, and if so which side is the server, where that is certain.
@@ -53,6 +60,9 @@ impl Watch {
         key: &FlowKey,
         opener: Option<Side>,
     ) -> Result<Option<Side>, Ignored> {
+        if [Side::Low, Side::High].iter().any(|&side| self.own.contains(key.end(side))) {
+            return Err(Ignored::OwnConnection);
+        }
         let mut refused = Ignored::OtherPort;
         let candidates = match opener {
             Some(client) => [Some(client.peer()), None],
@@ -112,7 +122,17 @@ mod tests {
             ports: vec![80],
             servers: Servers::Only(HashSet::from([IpAddr::from([10, 0, 0, 1])])),
             excluded: HashSet::from([end(9, 80)]),
+            own: OwnConnections::default(),
         }
+    }
+
+    #[test]
+    fn an_own_connection_never_counts_whatever_it_goes_to() {
+        let watch = watch();
+        let (key, _) = FlowKey::new(end(2, 5000), end(1, 80));
+        assert!(watch.server_side(&key, None).is_ok());
+        watch.own.add(end(2, 5000));
+        assert_eq!(watch.server_side(&key, None), Err(Ignored::OwnConnection));
     }
 
     #[test]

@@ -45,6 +45,11 @@ impl Links {
         self.current = place as u64;
     }
 
+    /// The next file begins: until it names a run, its messages belong to none of those before.
+    pub fn end_file(&mut self) {
+        self.begin_run(b"");
+    }
+
     /// The run in force, where a `warcinfo` record named it.
     pub fn run(&self) -> Option<&str> {
         let place = usize::try_from(self.current).ok()?;
@@ -100,7 +105,7 @@ impl Links {
         let known = named.or(names).copied();
         let conn = known.unwrap_or_else(|| {
             self.next_conn += 1;
-            self.next_conn - 1
+            (self.next_conn - 1).wrapping_add(self.current << RUN_SHIFT)
         });
         for id in [&head.id, &head.concurrent_to].into_iter().flatten() {
             if self.by_id.insert(id.clone(), conn).is_none() {

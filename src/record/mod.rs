@@ -17,6 +17,7 @@ pub mod warc;
 mod window;
 pub mod writer;
 
+pub use links::Links;
 pub use reader::{Reader, is_warc};
 pub use recorded::{Damage, DamageKind, Item, Limits, ReadCounts, RecordedMessage};
 pub use task::RecordTask;

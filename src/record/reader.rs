@@ -58,13 +58,18 @@ impl<R: Read> Reader<R> {
 
     /// Reads from here.
     pub fn with_limits(input: R, limits: Limits) -> io::Result<Self> {
+        Self::following(input, limits, Links::default())
+    }
+
+    /// Reads the next file of several: connections are numbered on from those before it.
+    pub fn following(input: R, limits: Limits, links: Links) -> io::Result<Self> {
         Ok(Self {
             window: Window::new(input)?,
             limits,
             lost: None,
             at_line_start: false,
             ready: None,
-            links: Links::default(),
+            links,
             counts: ReadCounts::default(),
         })
     }
@@ -101,6 +106,12 @@ impl<R: Read> Reader<R> {
     /// What was found so far.
     pub fn counts(&self) -> ReadCounts {
         self.counts
+    }
+
+    /// At the end: the numbers of connections, for [`Self::following`].
+    pub fn into_links(mut self) -> Links {
+        self.links.end_file();
+        self.links
     }
 
     fn give(&mut self, message: RecordedMessage) -> Item {

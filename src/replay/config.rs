@@ -9,6 +9,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::Target;
+use crate::model::OwnConnections;
 
 /// What goes into the Host field of a copy.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -34,6 +35,37 @@ pub enum Trust {
     Anything,
 }
 
+/// What sends the requests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Client {
+    /// The captured bytes as they were, over HTTP/1.x.
+    #[default]
+    Wire,
+    /// reqwest, with what it cannot express: see `request`.
+    Reqwest,
+}
+
+/// What waits for what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Order {
+    /// Requests of one captured connection go one after the other, each after the answer to the one
+    /// before, on a connection to v2 of their own.
+    #[default]
+    Connection,
+    /// Nothing waits for anything; any idle connection serves.
+    None,
+}
+
+/// What becomes of the requests of a connection behind one that failed or was shed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OnBreak {
+    /// They are sent.
+    #[default]
+    Continue,
+    /// They are shed as `predecessor_failed`.
+    Stop,
+}
+
 /// How to send to one target. With several targets each has a replayer of its own.
 #[derive(Clone, Debug)]
 pub struct ReplayConfig {
@@ -51,6 +83,28 @@ pub struct ReplayConfig {
     pub concurrency: usize,
     /// Which certificates are believed.
     pub trust: Trust,
+    /// What sends.
+    pub client: Client,
+    /// What waits for what.
+    pub order: Order,
+    /// What becomes of those behind a request that failed.
+    pub on_break: OnBreak,
+    /// A request later than this against its due time is shed as `lag`; `None` for never.
+    pub max_lag: Option<Duration>,
+    /// The longest the head of an answer may take once the connection stands; no longer than `timeout`.
+    pub head_timeout: Duration,
+    /// The share of captured connections whose requests this target gets, from 0 to 1.
+    pub share: f64,
+    /// How often connecting is tried again before a request fails.
+    pub connect_retries: u32,
+    /// After so many connections in a row that could not be made, v2 is taken for dead; `None` for never.
+    pub breaker: Option<u32>,
+    /// Idle connections to v2 kept at most; at least 1.
+    pub max_idle: usize,
+    /// The field that takes the captured client's address, if any.
+    pub realip: Option<String>,
+    /// Where own connections are registered before they are made; `None` where nothing is captured.
+    pub own: Option<OwnConnections>,
 }
 
 impl ReplayConfig {
@@ -64,6 +118,17 @@ impl ReplayConfig {
             connect_timeout: Duration::from_secs(10),
             concurrency: 64,
             trust: Trust::default(),
+            client: Client::default(),
+            order: Order::default(),
+            on_break: OnBreak::default(),
+            max_lag: None,
+            head_timeout: Duration::from_secs(30),
+            share: 1.0,
+            connect_retries: 0,
+            breaker: None,
+            max_idle: 512,
+            realip: None,
+            own: None,
         }
     }
 }

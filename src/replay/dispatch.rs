@@ -3,56 +3,108 @@
 //! In: batches of jobs, and the wish to stop. Out: calls of the transport, at most `concurrency`
 //! at once, and counts published after each turn of the loop. Guaranteed: at every moment the
 //! published counts hold `taken = answered + failed + shed + in_flight`; at the end `in_flight` is
-//! 0, and every job that entered the channel before it was closed is in one bucket. One task for
-//! each request in flight, none for idle connections.
+//! 0, and every job that entered the channel before it was closed is in one bucket. One future for
+//! each request in flight, none for idle connections, all within one task.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ahash::AHashMap;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use lru::LruCache;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::model::ledger::{Failure, ShedLater, StatusClass, TargetCounts};
 
+use super::breaker::Breaker;
 use super::http_client::HttpClient;
 use super::lanes::Lanes;
+use super::timer::Timer;
+use super::timing::Stopwatch;
 use super::transport::{Answer, Transport};
-use super::{Job, ReplayConfig, ReplayError, Stop};
+use super::wire::Wire;
+use super::{Client, Job, OnBreak, Order, ReplayConfig, ReplayError, Stop};
 
 /// How long, after everything was given up, jobs that are still on their way into the channel are
 /// waited for, so that they are counted here. The app closes the channel long before.
 const STRAGGLERS: Duration = Duration::from_millis(500);
 
+/// How often idle connections are looked through.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Broken connections that are remembered for `--on-break stop`, those of the last requests.
+const BROKEN: std::num::NonZeroUsize = std::num::NonZeroUsize::new(1 << 16).unwrap();
+
+/// What is published: counts, and times.
+struct Published {
+    counts: TargetCounts,
+    watch: Stopwatch,
+}
+
 /// A view of a replayer's counts that outlives it.
-#[derive(Clone, Debug)]
-pub struct CountsHandle(Arc<Mutex<TargetCounts>>);
+#[derive(Clone)]
+pub struct CountsHandle(Arc<Mutex<Published>>);
 
 impl CountsHandle {
-    /// The counts as last published: after each turn of the replayer's loop.
+    fn new(target: String) -> Self {
+        let counts = TargetCounts { target, ..TargetCounts::default() };
+        Self(Arc::new(Mutex::new(Published { counts, watch: Stopwatch::new() })))
+    }
+
+    fn with<R>(&self, f: impl FnOnce(&mut Published) -> R) -> R {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The counts as last published, after each turn of the replayer's loop, and the times so far.
     pub fn snapshot(&self) -> TargetCounts {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.with(|published| TargetCounts {
+            timing: published.watch.timing(),
+            ..published.counts.clone()
+        })
     }
 }
 
 /// Sends jobs to one target.
 pub struct Replayer {
-    transport: HttpClient,
-    concurrency: usize,
+    client: AnyClient,
+    rules: Rules,
     published: CountsHandle,
+}
+
+enum AnyClient {
+    Wire(Box<Wire>),
+    Reqwest(Box<HttpClient>),
+}
+
+/// How requests take turns.
+#[derive(Clone, Copy)]
+pub(super) struct Rules {
+    concurrency: usize,
+    order: Order,
+    on_break: OnBreak,
+    max_lag: Option<Duration>,
+    share: f64,
+    breaker: Breaker,
 }
 
 impl Replayer {
     /// Sets everything up and connects to nothing. Needs no runtime yet.
     pub fn new(config: &ReplayConfig) -> Result<Self, ReplayError> {
-        let target = config.target.to_string();
-        let counts = TargetCounts { target, ..TargetCounts::default() };
-        Ok(Self {
-            transport: HttpClient::new(config)?,
+        let client = match config.client {
+            Client::Wire => AnyClient::Wire(Box::new(Wire::new(config)?)),
+            Client::Reqwest => AnyClient::Reqwest(Box::new(HttpClient::new(config)?)),
+        };
+        let rules = Rules {
             concurrency: config.concurrency.max(1),
-            published: CountsHandle(Arc::new(Mutex::new(counts))),
-        })
+            order: config.order,
+            on_break: config.on_break,
+            max_lag: config.max_lag,
+            share: config.share,
+            breaker: Breaker::new(config.breaker),
+        };
+        Ok(Self { client, rules, published: CountsHandle::new(config.target.to_string()) })
     }
 
     /// A view of the counts, to be taken before [`Self::run`].
@@ -63,36 +115,53 @@ impl Replayer {
     /// Sends what comes out of `batch_rx` until it is closed and everything is answered, or until
     /// `stop_rx` says otherwise. Returns the final counts, in which nothing is in flight.
     ///
-    /// A current-thread runtime serves best: at 5,000 requests/s it took 29 us of CPU for each,
-    /// with two workers 43 us, spent on wake-ups from one thread to the other. On a runtime with
-    /// several threads, spawn this rather than block on it, for the same reason.
+    /// Everything happens within the calling task, so a current-thread runtime serves best.
     pub async fn run<G: Send + 'static>(
         self,
-        batch_rx: mpsc::Receiver<Vec<Job<G>>>,
+        batch_rx: mpsc::UnboundedReceiver<Vec<Job<G>>>,
         stop_rx: watch::Receiver<Stop>,
     ) -> TargetCounts {
-        Dispatcher::new(self.transport, self.concurrency, self.published)
-            .run(batch_rx, stop_rx)
-            .await
+        let Self { client, rules, published } = self;
+        match client {
+            AnyClient::Wire(wire) => {
+                Dispatcher::new(*wire, rules, published).run(batch_rx, stop_rx).await
+            }
+            AnyClient::Reqwest(client) => {
+                Dispatcher::new(*client, rules, published).run(batch_rx, stop_rx).await
+            }
+        }
     }
 }
 
-/// What a request's task ends with: the result, and the guard, which is dropped once it is counted.
-type Outcome<G> = (Result<Answer, Failure>, G);
+/// A request that is over.
+struct Over<G> {
+    /// Its lane.
+    lane: u64,
+    due: Option<Instant>,
+    start: Instant,
+    /// `Err` when the program is at fault.
+    result: Result<Result<Answer, Failure>, ()>,
+    /// Dropped once it is counted.
+    guard: G,
+}
 
 /// The loop's state.
 pub(super) struct Dispatcher<T, G> {
     transport: Arc<T>,
     lanes: Lanes<Job<G>>,
     /// Requests at the transport.
-    under_way: JoinSet<Outcome<G>>,
-    /// Their captured connections.
-    conns: AHashMap<Id, u64>,
+    under_way: FuturesUnordered<BoxFuture<'static, Over<G>>>,
+    /// Connections of which a request failed or was shed, for [`OnBreak::Stop`].
+    broken: LruCache<u64, ()>,
     /// Requests given to the transport so far: the number in the marker.
     sent: u64,
-    concurrency: usize,
+    /// Jobs taken over so far: each one's lane, without an order.
+    taken: u64,
+    rules: Rules,
     counts: TargetCounts,
     published: CountsHandle,
+    /// Whether the transport may have idle connections.
+    may_idle: bool,
 }
 
 /// Why the loop was left.
@@ -106,40 +175,45 @@ enum End {
 
 impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
     /// Nothing taken over yet.
-    pub fn new(transport: T, concurrency: usize, published: CountsHandle) -> Self {
+    pub fn new(transport: T, rules: Rules, published: CountsHandle) -> Self {
+        let counts = published.with(|published| published.counts.clone());
         Self {
             transport: Arc::new(transport),
             lanes: Lanes::new(),
-            under_way: JoinSet::new(),
-            conns: AHashMap::new(),
+            under_way: FuturesUnordered::new(),
+            broken: LruCache::new(BROKEN),
             sent: 0,
-            concurrency,
-            counts: published.snapshot(),
+            taken: 0,
+            rules,
+            counts,
             published,
+            may_idle: false,
         }
     }
 
     /// See [`Replayer::run`].
     pub async fn run(
         mut self,
-        mut batch_rx: mpsc::Receiver<Vec<Job<G>>>,
+        mut batch_rx: mpsc::UnboundedReceiver<Vec<Job<G>>>,
         mut stop_rx: watch::Receiver<Stop>,
     ) -> TargetCounts {
         if self.serve(&mut batch_rx, &mut stop_rx).await == End::GivenUp {
             self.give_up(&mut batch_rx).await;
         }
         self.publish();
-        self.counts
+        self.published.snapshot()
     }
 
     /// Takes jobs and sends them, until there are no more or it is time to give up.
     async fn serve(
         &mut self,
-        batch_rx: &mut mpsc::Receiver<Vec<Job<G>>>,
+        batch_rx: &mut mpsc::UnboundedReceiver<Vec<Job<G>>>,
         stop_rx: &mut watch::Receiver<Stop>,
     ) -> End {
         let (mut open, mut stoppable) = (true, true);
-        let mut deadline = None;
+        let (mut deadline, mut next_sweep) = (None, Instant::now() + SWEEP);
+        // None: the system is out of descriptors. The runtime's timer must do then.
+        let mut timer = Timer::new().ok();
         // What was asked before this began counts too.
         stop_rx.mark_changed();
         loop {
@@ -160,9 +234,10 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
                     },
                 },
                 () = wait_until(deadline) => return End::GivenUp,
-                Some(over) = self.under_way.join_next_with_id() => {
+                () = wait_exactly(&mut timer, next_due) => {}
+                Some(over) = self.under_way.next() => {
                     self.finish(over);
-                    while let Some(over) = self.under_way.try_join_next_with_id() {
+                    while let Some(Some(over)) = self.under_way.next().now_or_never() {
                         self.finish(over);
                     }
                 }
@@ -170,21 +245,33 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
                     Some(batch) => self.take_over(batch),
                     None => open = false,
                 },
-                () = wait_until(next_due) => {}
+                () = wait_until(self.may_idle.then_some(next_sweep)) => {
+                    self.may_idle = self.transport.sweep(Instant::now());
+                    next_sweep = Instant::now() + SWEEP;
+                }
             }
         }
     }
 
     /// Whether another request may be given to the transport.
     fn has_room(&self) -> bool {
-        self.under_way.len() < self.concurrency
+        self.under_way.len() < self.rules.concurrency
     }
 
     /// Puts jobs in their lanes.
     fn take_over(&mut self, batch: Vec<Job<G>>) {
         for job in batch {
+            if !is_in_share(job.message.conn, self.rules.share) {
+                self.counts.shed.count(ShedLater::SampledOut);
+                continue;
+            }
             self.counts.in_flight += 1;
-            self.lanes.push(job.message.conn, job.due, job);
+            self.taken += 1;
+            let lane = match self.rules.order {
+                Order::Connection => job.message.conn,
+                Order::None => self.taken,
+            };
+            self.lanes.push(lane, job.due, job);
         }
     }
 
@@ -195,53 +282,90 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
         }
         let now = Instant::now();
         while self.has_room() {
-            let Some((conn, job)) = self.lanes.take(now) else { return };
+            let Some((lane, due, job)) = self.lanes.take(now) else { return };
+            if let Some(cause) = self.sheds(lane, due, now) {
+                self.counts.in_flight -= 1;
+                self.counts.shed.count(cause);
+                drop(job);
+                self.over_in(lane, true);
+                continue;
+            }
             self.sent += 1;
+            let Job { message, guard, .. } = job;
             let (transport, n) = (Arc::clone(&self.transport), self.sent);
-            let task = self
-                .under_way
-                .spawn(async move { (transport.exchange(job.message, n).await, job.guard) });
-            self.conns.insert(task.id(), conn);
+            let start = Instant::now();
+            self.published.with(|published| published.watch.started(due, start));
+            let exchange = async move { transport.exchange(message, n).await };
+            self.under_way.push(Box::pin(async move {
+                // The fault of one request must not end the others.
+                let result = AssertUnwindSafe(exchange).catch_unwind().await.map_err(drop);
+                Over { lane, due, start, result, guard }
+            }));
         }
     }
 
-    /// Counts a request that is over, and lets the next of its connection go.
-    fn finish(&mut self, over: Result<(Id, Outcome<G>), JoinError>) {
-        self.counts.in_flight -= 1;
-        let id = match over {
-            Ok((id, (result, guard))) => {
-                match result {
-                    Ok(answer) => self.counts.answered.count(StatusClass::of(answer.status)),
-                    Err(failure) => self.counts.failed.count(failure),
-                }
-                drop(guard);
-                id
-            }
-            Err(gone) if gone.is_cancelled() => {
-                self.counts.shed.count(ShedLater::CutOff);
-                gone.id()
-            }
-            Err(gone) => {
-                tracing::error!(error = %gone, "a request was lost to a fault of the program");
-                self.counts.failed.count(Failure::Other);
-                gone.id()
-            }
-        };
-        if let Some(conn) = self.conns.remove(&id) {
-            self.lanes.done(conn);
+    /// Why a request whose turn has come is not sent.
+    fn sheds(&mut self, lane: u64, due: Option<Instant>, now: Instant) -> Option<ShedLater> {
+        if self.rules.on_break == OnBreak::Stop && self.broken.get(&lane).is_some() {
+            return Some(ShedLater::PredecessorFailed);
         }
+        let lag = due.map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
+        if self.rules.max_lag.is_some_and(|most| lag > most) {
+            return Some(ShedLater::Lag);
+        }
+        (!self.rules.breaker.lets_pass(now)).then_some(ShedLater::Breaker)
+    }
+
+    /// Counts a request that is over, and lets the next of its connection go.
+    fn finish(&mut self, over: Over<G>) {
+        self.may_idle = true;
+        self.counts.in_flight -= 1;
+        let Over { lane, due, start, result, guard } = over;
+        let is_answered = matches!(result, Ok(Ok(_)));
+        let failure = match result {
+            Ok(Err(failure)) => Some(failure),
+            _ => None,
+        };
+        self.rules.breaker.ended(failure, Instant::now());
+        match result {
+            Ok(Ok(answer)) => {
+                let class = StatusClass::of(answer.status);
+                self.counts.answered.count(class);
+                let end = Instant::now();
+                self.published.with(|published| published.watch.answered(class, due, start, end));
+            }
+            Ok(Err(failure)) => self.counts.failed.count(failure),
+            Err(()) => {
+                tracing::error!("a request was lost to a fault of the program");
+                self.counts.failed.count(Failure::Other);
+            }
+        }
+        drop(guard);
+        self.over_in(lane, !is_answered);
+    }
+
+    /// Lets the next of this lane go.
+    fn over_in(&mut self, lane: u64, is_broken: bool) {
+        if is_broken && self.rules.on_break == OnBreak::Stop {
+            self.broken.put(lane, ());
+        }
+        self.lanes.done(lane);
     }
 
     /// Ends everything: what waits is shed, what is under way is aborted, and what is still in the
     /// channel is taken over and shed.
-    async fn give_up(&mut self, batch_rx: &mut mpsc::Receiver<Vec<Job<G>>>) {
+    async fn give_up(&mut self, batch_rx: &mut mpsc::UnboundedReceiver<Vec<Job<G>>>) {
         let waited = self.lanes.clear() as u64;
         self.counts.in_flight -= waited;
         self.counts.shed.add(ShedLater::DrainDeadline, waited);
-        self.under_way.abort_all();
-        while let Some(over) = self.under_way.join_next_with_id().await {
+        // What is over by now is counted as such.
+        while let Some(Some(over)) = self.under_way.next().now_or_never() {
             self.finish(over);
         }
+        let cut_off = self.under_way.len() as u64;
+        self.under_way.clear();
+        self.counts.in_flight -= cut_off;
+        self.counts.shed.add(ShedLater::CutOff, cut_off);
         self.publish();
         let shed = &mut self.counts.shed;
         let mut give_up = |batch: Vec<Job<G>>| {
@@ -262,12 +386,25 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
 
     /// Lets others see the counts.
     fn publish(&self) {
-        let mut published = self.published.0.lock().unwrap_or_else(PoisonError::into_inner);
-        published.answered = self.counts.answered;
-        published.failed = self.counts.failed;
-        published.shed = self.counts.shed;
-        published.in_flight = self.counts.in_flight;
+        self.published.with(|Published { counts, .. }| {
+            counts.answered = self.counts.answered;
+            counts.failed = self.counts.failed;
+            counts.shed = self.counts.shed;
+            counts.in_flight = self.counts.in_flight;
+        });
     }
+}
+
+/// Whether a captured connection is among the share that is sent: by its number, so that its requests stay
+/// together, and the same in every run.
+fn is_in_share(conn: u64, share: f64) -> bool {
+    // The finalizer of MurmurHash3: neighbours fall far apart.
+    let mut hash = conn ^ 0x9e37_79b9_7f4a_7c15;
+    for factor in [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53] {
+        hash = (hash ^ (hash >> 33)).wrapping_mul(factor);
+    }
+    let unit = ((hash ^ (hash >> 33)) >> 11) as f64 / (1u64 << 53) as f64;
+    unit < share
 }
 
 /// Waits for a moment; for ever when there is none.
@@ -275,6 +412,14 @@ async fn wait_until(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
         None => std::future::pending().await,
+    }
+}
+
+/// The same, to the microsecond where there is a timer for it.
+async fn wait_exactly(timer: &mut Option<Timer>, moment: Option<Instant>) {
+    match timer {
+        Some(timer) => timer.wait(moment).await,
+        None => wait_until(moment).await,
     }
 }
 
@@ -294,16 +439,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_share_of_the_connections_is_that_share() {
+        for share in [0.0, 0.01, 0.25, 0.5, 1.0] {
+            let sent = (0..100_000).filter(|&conn| is_in_share(conn, share)).count() as f64;
+            assert!((sent / 100_000.0 - share).abs() < 0.01, "{share}: {sent}");
+        }
+        assert!((0..1000).all(|c| !is_in_share(c, 0.3) || is_in_share(c, 0.4)), "nested");
+    }
+
     #[tokio::test]
     async fn a_fault_of_the_program_costs_one_request_and_is_counted() {
         let guard = Arc::new(());
         let job = |path| Job { message: get(1, path), due: None, guard: guard.clone() };
-        let (batch_tx, batch_rx) = mpsc::channel(1);
+        let (batch_tx, batch_rx) = mpsc::unbounded_channel();
         let (_stop_tx, stop_rx) = watch::channel(Stop::Go);
-        batch_tx.send(vec![job("/panic"), job("/after")]).await.expect("send");
+        batch_tx.send(vec![job("/panic"), job("/after")]).expect("send");
         drop(batch_tx);
-        let published = CountsHandle(Arc::default());
-        let counts = Dispatcher::new(Faulty, 1, published).run(batch_rx, stop_rx).await;
+        let published = CountsHandle::new("x".into());
+        let rules = Rules {
+            concurrency: 1,
+            order: Order::Connection,
+            on_break: OnBreak::Continue,
+            max_lag: None,
+            share: 1.0,
+            breaker: Breaker::new(None),
+        };
+        let counts = Dispatcher::new(Faulty, rules, published).run(batch_rx, stop_rx).await;
         assert_eq!((counts.failed.get(Failure::Other), counts.answered.total()), (1, 1));
         assert_eq!((counts.in_flight, Arc::strong_count(&guard)), (0, 1));
     }

@@ -55,8 +55,9 @@ impl<T> Lanes<T> {
         self.line_up(conn, due);
     }
 
-    /// The next job that may go at `now`; its connection gives no other until [`Self::done`].
-    pub fn take(&mut self, now: Instant) -> Option<(u64, T)> {
+    /// The next job that may go at `now`, with its connection, which gives no other until
+    /// [`Self::done`], and its due time.
+    pub fn take(&mut self, now: Instant) -> Option<(u64, Option<Instant>, T)> {
         while let Some(&Reverse((due, _, conn))) = self.timed.peek() {
             if due > now {
                 break;
@@ -65,9 +66,9 @@ impl<T> Lanes<T> {
             self.ready.push_back(conn);
         }
         let conn = self.ready.pop_front()?;
-        let (_, job) = self.lanes.get_mut(&conn)?.waiting.pop_front()?;
+        let (due, job) = self.lanes.get_mut(&conn)?.waiting.pop_front()?;
         self.waiting -= 1;
-        Some((conn, job))
+        Some((conn, due, job))
     }
 
     /// The job of this connection that was out is over.
@@ -124,6 +125,10 @@ mod tests {
         Some(origin + Duration::from_millis(ms))
     }
 
+    fn take<T>(lanes: &mut Lanes<T>, now: Instant) -> Option<(u64, T)> {
+        lanes.take(now).map(|(conn, _, job)| (conn, job))
+    }
+
     #[test]
     fn a_connection_has_one_job_out_at_a_time_and_others_pass_it() {
         let now = Instant::now();
@@ -131,11 +136,11 @@ mod tests {
         lanes.push(1, None, "1a");
         lanes.push(1, None, "1b");
         lanes.push(2, None, "2a");
-        assert_eq!(lanes.take(now), Some((1, "1a")));
-        assert_eq!(lanes.take(now), Some((2, "2a")));
-        assert_eq!(lanes.take(now), None);
+        assert_eq!(take(&mut lanes, now), Some((1, "1a")));
+        assert_eq!(take(&mut lanes, now), Some((2, "2a")));
+        assert_eq!(take(&mut lanes, now), None);
         lanes.done(1);
-        assert_eq!(lanes.take(now), Some((1, "1b")));
+        assert_eq!(take(&mut lanes, now), Some((1, "1b")));
     }
 
     #[test]
@@ -156,15 +161,15 @@ mod tests {
         lanes.push(1, at(zero, 20), "1a");
         lanes.push(1, at(zero, 0), "1b");
         lanes.push(2, at(zero, 10), "2a");
-        assert_eq!((lanes.take(zero), lanes.next_due()), (None, at(zero, 10)));
+        assert_eq!((take(&mut lanes, zero), lanes.next_due()), (None, at(zero, 10)));
         let later = zero + Duration::from_millis(15);
-        assert_eq!(lanes.take(later), Some((2, "2a")));
-        assert_eq!((lanes.take(later), lanes.next_due()), (None, at(zero, 20)));
+        assert_eq!(take(&mut lanes, later), Some((2, "2a")));
+        assert_eq!((take(&mut lanes, later), lanes.next_due()), (None, at(zero, 20)));
         let latest = zero + Duration::from_millis(25);
-        assert_eq!(lanes.take(latest), Some((1, "1a")));
-        assert_eq!(lanes.take(latest), None, "1b waits for the answer to 1a");
+        assert_eq!(take(&mut lanes, latest), Some((1, "1a")));
+        assert_eq!(take(&mut lanes, latest), None, "1b waits for the answer to 1a");
         lanes.done(1);
-        assert_eq!(lanes.take(latest), Some((1, "1b")));
+        assert_eq!(take(&mut lanes, latest), Some((1, "1b")));
     }
 
     #[test]
@@ -175,7 +180,8 @@ mod tests {
             lanes.push(conn, at(zero, 1), ());
         }
         let later = zero + Duration::from_millis(1);
-        let order: Vec<u64> = std::iter::from_fn(|| lanes.take(later)).map(|(c, ())| c).collect();
+        let order: Vec<u64> =
+            std::iter::from_fn(|| take(&mut lanes, later)).map(|(c, ())| c).collect();
         assert_eq!(order, [5, 3, 9, 1]);
     }
 
@@ -187,7 +193,7 @@ mod tests {
             lanes.push(conn, None, guard.clone());
             lanes.push(conn, None, guard.clone());
         }
-        let (conn, out) = lanes.take(Instant::now()).expect("one may go");
+        let (conn, _, out) = lanes.take(Instant::now()).expect("one may go");
         assert_eq!(lanes.clear(), 5);
         assert_eq!(std::sync::Arc::strong_count(&guard), 2, "ours, and the one that is out");
         drop(out);

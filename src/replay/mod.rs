@@ -17,6 +17,7 @@
 //! when a request is due and when to stop (`app`).
 
 mod body;
+mod breaker;
 mod config;
 mod dispatch;
 mod failure;
@@ -27,19 +28,22 @@ mod resolve;
 mod target;
 #[cfg(test)]
 mod tests;
+mod timer;
+mod timing;
 mod tls;
 mod transport;
+mod wire;
 
 use tokio::time::Instant;
 
 use crate::model::Message;
 
-pub use config::{HostHeader, ReplayConfig, ReplayError, Trust};
+pub use config::{Client, HostHeader, OnBreak, Order, ReplayConfig, ReplayError, Trust};
 pub use dispatch::{CountsHandle, Replayer};
 pub use target::{Target, TargetError};
 
 /// One request to send.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Job<G> {
     /// The request as captured. Jobs with the same `conn` are sent in the order they are given.
     pub message: Message,

@@ -4,11 +4,12 @@
 //! wrong and what is expected. Nothing is resolved and nothing is connected here.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 use thiserror::Error;
 
-/// A v2 service: `http://host[:port][/prefix]`, or `https`.
+/// A v2 service: `http://host[:port][/prefix]`, or `https`, or `unix:/path/of/socket`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Target {
     /// Whether to speak TLS; host is then also the SNI and the name in the certificate.
@@ -23,6 +24,8 @@ pub struct Target {
     origin: String,
     /// Path put before that of every request; empty, or with a leading and no trailing slash.
     prefix: String,
+    /// The unix socket to connect to, in place of host and port.
+    socket: Option<PathBuf>,
 }
 
 /// Why a text is not a target.
@@ -31,6 +34,9 @@ pub enum TargetError {
     /// There is no `http://` or `https://` in front.
     #[error("`{0}` has no scheme; expected http://host:port or https://host:port")]
     NoScheme(String),
+    /// `unix:` without an absolute path.
+    #[error("`unix:{0}` names no socket; expected unix:/absolute/path")]
+    SocketPath(String),
     /// Some other scheme.
     #[error("cannot send to `{0}://`; expected http:// or https://")]
     OtherScheme(String),
@@ -55,9 +61,12 @@ pub enum TargetError {
 }
 
 impl Target {
-    /// Reads `http://host[:port][/prefix]`. The port defaults to 80 or 443.
+    /// Reads `http://host[:port][/prefix]` or `unix:/path`. The port defaults to 80 or 443.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
         let text = text.trim();
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Self::unix(path);
+        }
         let Some((scheme, _)) = text.split_once("://") else {
             return Err(TargetError::NoScheme(text.to_owned()));
         };
@@ -93,7 +102,29 @@ impl Target {
             origin: format!("{}://{authority}", url.scheme()),
             authority,
             prefix: url.path().trim_end_matches('/').to_owned(),
+            socket: None,
         })
+    }
+
+    /// A unix socket; what asks for a host or an authority gets `localhost`.
+    fn unix(path: &str) -> Result<Self, TargetError> {
+        if !path.starts_with('/') {
+            return Err(TargetError::SocketPath(path.to_owned()));
+        }
+        Ok(Self {
+            tls: false,
+            host: "localhost".into(),
+            port: 0,
+            authority: "localhost".into(),
+            origin: format!("unix:{path}"),
+            prefix: String::new(),
+            socket: Some(path.into()),
+        })
+    }
+
+    /// The unix socket to connect to, if it is one.
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref()
     }
 
     /// Whether TLS is spoken.
@@ -166,7 +197,7 @@ mod tests {
 
     #[test]
     fn it_is_shown_as_it_was_typed() {
-        for text in ["http://v2:8080", "https://v2/api", "http://[::1]:81"] {
+        for text in ["http://v2:8080", "https://v2/api", "http://[::1]:81", "unix:/run/v2"] {
             assert_eq!(Target::parse(text).map(|t| t.to_string()), Ok(text.to_owned()));
         }
     }
@@ -177,6 +208,7 @@ mod tests {
             let message = Target::parse(text).expect_err(text).to_string();
             assert!(message.contains(what), "{text}: {message}");
         };
+        says("unix:run/v2.sock", "expected unix:/absolute/path");
         says("v2:8080", "no scheme; expected http://host:port");
         says("", "no scheme");
         says("ftp://v2", "cannot send to `ftp://`; expected http:// or https://");

@@ -2,12 +2,13 @@
 //! exactly what arrived.
 
 mod failures;
-mod fidelity;
 pub(super) mod message;
 mod order;
+mod reqwest;
 mod stop;
 mod tls;
 mod v2;
+mod wire;
 
 use std::time::Duration;
 
@@ -35,11 +36,11 @@ async fn replay(config: &ReplayConfig, messages: Vec<Message>) -> TargetCounts {
 
 /// Sends these jobs and waits for the end.
 async fn replay_jobs<G: Send + 'static>(config: &ReplayConfig, jobs: Vec<Job<G>>) -> TargetCounts {
-    let (batch_tx, batch_rx) = mpsc::channel(1);
+    let (batch_tx, batch_rx) = mpsc::unbounded_channel();
     let (_stop_tx, stop_rx) = watch::channel(Stop::Go);
     let replayer = Replayer::new(config).expect("replayer");
     let running = tokio::spawn(replayer.run(batch_rx, stop_rx));
-    batch_tx.send(jobs).await.expect("the replayer takes jobs");
+    batch_tx.send(jobs).expect("the replayer takes jobs");
     drop(batch_tx);
     let counts = within(running).await.expect("the replayer does not panic");
     assert_eq!(counts.in_flight, 0, "{counts:?}");

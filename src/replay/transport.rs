@@ -5,6 +5,8 @@
 
 use std::future::Future;
 
+use tokio::time::Instant;
+
 use crate::model::Message;
 use crate::model::ledger::Failure;
 
@@ -24,4 +26,9 @@ pub(super) trait Transport: Send + Sync + 'static {
         message: Message,
         n: u64,
     ) -> impl Future<Output = Result<Answer, Failure>> + Send;
+
+    /// Closes what has been idle for too long. Says whether idle connections are left.
+    fn sweep(&self, _now: Instant) -> bool {
+        false
+    }
 }

@@ -16,8 +16,10 @@ pub struct Admission {
     /// Methods that may go on.
     pub methods: Methods,
     /// Whether what is handed on will be sent, not only written down or listed: then requests that
-    /// cannot be sent again, or that two servers may read differently, are held back.
+    /// cannot be sent again are held back.
     pub is_replay: bool,
+    /// Whether requests that two servers may read differently are held back too.
+    pub holds_ambiguous: bool,
 }
 
 impl Admission {
@@ -37,7 +39,7 @@ impl Admission {
         if request.method() == b"CONNECT" || request.header("upgrade").is_some() {
             return Some(Refused::NotReplayable);
         }
-        if request.anomalies.is_ambiguous() {
+        if self.holds_ambiguous && request.anomalies.is_ambiguous() {
             return Some(Refused::Ambiguous);
         }
         (!self.methods.allow(request.method())).then_some(Refused::MethodHeldBack)

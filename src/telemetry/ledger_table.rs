@@ -44,6 +44,12 @@ pub fn json(snapshot: &Snapshot, run: Run<'_>) -> Result<String, serde_json::Err
 /// The ledger as a table, its last line ended.
 pub fn table(snapshot: &Snapshot, run: Run<'_>) -> String {
     let mut rows = Rows::default();
+    let records = &snapshot.records;
+    if records.read > 0 {
+        rows.section("records", "read", records.read);
+        rows.part("messages", records.messages);
+        rows.causes("passed over", &records.passed);
+    }
     packets(&mut rows, snapshot);
     streams(&mut rows, snapshot);
     requests(&mut rows, snapshot);
@@ -130,6 +136,7 @@ fn streams(rows: &mut Rows, snapshot: &Snapshot) {
     rows.causes("skipped", &http.skipped);
     rows.part_if("duplicate", streams.duplicate);
     rows.part_if("other direction", streams.other_direction);
+    rows.part_if("urgent", streams.urgent);
     rows.part_if("refused", streams.refused);
     rows.part_if("behind a hole", streams.buffered);
     rows.beside("never seen", streams.unseen);

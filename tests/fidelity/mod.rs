@@ -3,8 +3,10 @@
 //! `model` compares random traffic with what was said; `goreplay` holds one test for each way in which
 //! GoReplay loses or changes a request; `cost` counts work and memory in the worst cases.
 
+mod cases;
 mod cost;
 mod goreplay;
+mod memory;
 mod model;
 #[path = "../../src/model/testing.rs"]
 #[allow(dead_code, reason = "each user needs a part of it")]
@@ -79,6 +81,7 @@ impl Capture {
             seq: SeqNum(packet.seq),
             ack: packet.ack.map(SeqNum),
             flags: packet.flags,
+            urgent: None,
             payload: &packet.bytes,
             cut: packet.cut,
         };

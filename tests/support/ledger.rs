@@ -43,11 +43,13 @@ impl Ledger {
         let n = |pointer: &str| self.count(pointer);
         let decoded = n("/packets/decoded") + self.total("/packets/ignored");
         eq("packets.received", n("/packets/received"), decoded);
-        let fates = ["delivered", "duplicate", "other_direction", "refused", "buffered"];
+        let fates = ["delivered", "duplicate", "other_direction", "refused", "urgent", "buffered"];
         let fates = fates.map(|name| n(&format!("/streams/{name}"))).iter().sum();
         eq("streams.received", n("/streams/received"), fates);
         let read = n("/http/messages") + self.total("/http/skipped") + n("/http/open");
         eq("streams.delivered", n("/streams/delivered"), read);
+        let records = n("/records/messages") + self.total("/records/passed");
+        eq("records.read", n("/records/read"), records);
         let requests = n("/requests/queued") + self.total("/requests/refused");
         eq("requests.captured", n("/requests/captured"), requests);
         for target in 0..self.0["targets"].as_array().map_or(0, Vec::len) {

@@ -14,6 +14,7 @@ use super::journal::Entry;
 use super::server::Bound;
 use super::service::Release;
 use super::story::{Ending, Origin, Story, find_payment};
+use crate::app::files::Files;
 use crate::app::intake::Flow;
 use crate::app::source::Source;
 use crate::app::terminal::say;
@@ -35,7 +36,7 @@ pub fn run(args: &DemoArgs, v2: Bound) -> anyhow::Result<Ending> {
     let (command, replay_args) = commands::replay(NAME, v2.address)?;
     say(&format!("demo: v2 listens on {}", v2.address));
     let at_v2 = v2.serve(Release::V2)?;
-    let running = replay::start(&replay_args, Input::from_reader(NAME, PCAP)?)?;
+    let running = replay::start(&replay_args, Files::one(Input::from_reader(NAME, PCAP)?)?)?;
     let result = running.wait();
     let ledger = running.run.ledger(args.json)?;
     let snapshot = running.run.shared().snapshot();
@@ -70,7 +71,7 @@ impl Recorded {
             http::Config { read_responses: true, emit_responses: true, ..http::Config::default() };
         let input = Input::from_reader(NAME, PCAP)?;
         let limits = reassemble::Limits::default();
-        let source = Source::new(input, Watch::everything(), http, limits)?;
+        let source = Source::new(Files::one(input)?, Watch::everything(), http, limits);
         let mut recorded = Self::default();
         source.read(|messages, _| {
             messages.into_iter().for_each(|message| recorded.add(message));

@@ -162,3 +162,63 @@ fn pppoe_sessions() {
     let discovery = ether(0x8863, &[0x11, 9, 0, 0, 0, 0]);
     assert_eq!(decode(ETHERNET, &discovery), Err(Ignored::NotIp));
 }
+
+#[test]
+fn ppp_behind_what_pppd_and_others_write() {
+    let packet = ipv4(6, &tcp(b"a"));
+    for direction in [0, 1] {
+        assert_payload(decode(166, &join(&[&[direction, 3, 0, 0x21], &packet])), b"a");
+        assert_payload(decode(204, &join(&[&[direction, 0xff, 3, 0, 0x21], &packet])), b"a");
+    }
+}
+
+#[test]
+fn cisco_hdlc_on_its_own_and_where_ppp_might_be() {
+    for link in [104, 50] {
+        for address in [0x0f, 0x8f] {
+            let frame = join(&[&[address, 0, 8, 0], &ipv4(6, &tcp(b"a"))]);
+            assert_payload(decode(link, &frame), b"a");
+            let v6 = join(&[&[address, 0, 0x86, 0xdd], &ipv6(6, &tcp(b"b"))]);
+            assert_payload(decode(link, &v6), b"b");
+            let keep_alive = join(&[&[address, 0, 0x80, 0x35], &[0; 18]]);
+            assert_eq!(decode(link, &keep_alive), Err(Ignored::NotIp));
+            assert_eq!(decode(link, &[address, 0, 0, 40, 1, 2, 3]), Err(Ignored::NotIp));
+        }
+    }
+}
+
+#[test]
+fn nflog_in_either_byte_order() {
+    let packet = ipv4(6, &tcp(b"abc"));
+    let attribute = |bytes: fn(u16) -> [u8; 2], kind: u16, value: &[u8]| {
+        let padding = vec![0; value.len().next_multiple_of(4) - value.len()];
+        join(&[&bytes(4 + value.len() as u16), &bytes(kind), value, &padding])
+    };
+    for bytes in [u16::to_le_bytes as fn(u16) -> [u8; 2], u16::to_be_bytes] {
+        let head = attribute(bytes, 1, &[8, 0, 1, 0]);
+        let prefix = attribute(bytes, 10, b"seen\0");
+        let payload = attribute(bytes, 9, &packet);
+        for family in [2, 10] {
+            let frame = join(&[&[family, 0, 0, 5], &head, &prefix, &payload]);
+            assert_payload(decode(239, &frame), b"abc");
+        }
+        assert_eq!(decode(239, &join(&[&[7, 0, 0, 5], &payload])), Err(Ignored::NotIp));
+        assert_eq!(decode(239, &join(&[&[2, 1, 0, 5], &payload])), Err(Ignored::Malformed));
+        assert_eq!(decode(239, &join(&[&[2, 0, 0, 5], &head])), Err(Ignored::Malformed));
+        let endless = attribute(bytes, 2, &[]).repeat(100);
+        assert_eq!(decode(239, &join(&[&[2, 0, 0, 5], &endless])), Err(Ignored::Malformed));
+        let no_length = join(&[&[2, 0, 0, 5], &bytes(3), &bytes(1), &packet]);
+        assert_eq!(decode(239, &no_length), Err(Ignored::Malformed));
+    }
+}
+
+#[test]
+fn openbsd_interfaces_and_bare_labels() {
+    let packet = ipv4(6, &tcp(b"a"));
+    assert_payload(decode(109, &join(&[&[0, 0, 0, 2], &[0; 8], &packet])), b"a");
+    // pf's header: its length without padding, the address family.
+    assert_payload(decode(117, &join(&[&[61, 2], &[0; 62], &packet])), b"a");
+    assert_payload(decode(117, &join(&[&[100, 2], &[0; 98], &packet])), b"a");
+    assert_eq!(decode(117, &[0, 2, 0, 0]), Err(Ignored::Malformed));
+    assert_payload(decode(219, &join(&[&[0, 1, 1, 64], &packet])), b"a");
+}

@@ -2,9 +2,11 @@
 
 mod fragments;
 mod links;
+mod mirrors;
 mod network;
 mod robust;
 mod tunnels;
+mod wifi;
 
 use std::net::IpAddr;
 

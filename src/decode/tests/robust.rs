@@ -13,6 +13,12 @@ fn samples() -> Vec<(u32, Vec<u8>)> {
     let vxlan = udp(4789, &join(&[&[8, 0, 0, 0, 0, 0, 1, 0], &plain(body)]));
     let geneve = udp(6081, &join(&[&[1, 0, 0x65, 0x58, 0, 0, 1, 0, 0, 0, 0, 0], &plain(body)]));
     let options = join(&[&[44, 0, 1, 4, 0, 0, 0, 0], &[6, 0, 0, 0, 0, 0, 0, 9], &tcp(body)]);
+    let data = [8u8, 1].into_iter().chain([0; 22]).collect::<Vec<_>>();
+    let llc = join(&[&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], &v4]);
+    let erspan = |kind: u16, head: &[u8]| {
+        join(&[&[0x10, 0], &kind.to_be_bytes(), &[0, 0, 0, 7], head, &plain(body)])
+    };
+    let extension = [0, 0, 0, 0x85, 1, 0, 9, 0];
     let mut fragment = v4.clone();
     fragment[7] = 5;
     vec![
@@ -33,6 +39,23 @@ fn samples() -> Vec<(u32, Vec<u8>)> {
         (101, ipv6(4, &v4)),
         (101, ipv4(17, &vxlan)),
         (101, ipv4(17, &geneve)),
+        (105, join(&[&data[..], &llc])),
+        (127, join(&[&[0, 0, 9, 0, 2, 0, 0, 0, 0x10], &data[..], &llc])),
+        (104, join(&[&[0x0f, 0, 8, 0], &v4])),
+        (50, join(&[&[0x8f, 0, 8, 0], &v4])),
+        (239, join(&[&[2, 0, 0, 5, 8, 0, 1, 0, 8, 0, 1, 0, v4.len() as u8 + 4, 0, 9, 0], &v4])),
+        (109, join(&[&[0; 12], &v4])),
+        (117, join(&[&[61, 2], &[0; 62], &v4])),
+        (166, join(&[&[0, 3, 0, 0x21], &v4])),
+        (101, ipv4(47, &erspan(0x88be, &[0x10, 5, 0, 1, 0, 0, 0, 1]))),
+        (101, ipv4(47, &erspan(0x22eb, &[0x20, 5, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]))),
+        (101, ipv4(17, &udp(2152, &join(&[&[0x34, 255, 0, 0, 0, 0, 0, 9], &extension, &v4])))),
+        (101, ipv4(17, &udp(1701, &join(&[&[0, 2, 0, 1, 0, 1, 0, 0x21], &v4])))),
+        (101, ipv4(115, &join(&[&[0, 0, 0, 7, 0x40, 0, 0, 0], &plain(body)]))),
+        (101, ipv4(17, &udp(3544, &v6))),
+        (101, ipv4(47, &join(&[&[0, 0, 0x82, 0], &data[..], &llc]))),
+        (1, ether(0x88e7, &join(&[&[0, 0, 0, 1], &plain(body)]))),
+        (1, ether(0x8926, &join(&[&[0, 1, 0, 2, 8, 0], &v4]))),
         (101, fragment),
     ]
 }

@@ -41,7 +41,10 @@ impl Seen {
     pub fn values(&self, name: &str) -> Vec<&str> {
         let split = |line| str::split_once(line, ": ");
         let fields = self.fields().into_iter().filter_map(split);
-        fields.filter(|(field, _)| *field == name).map(|(_, value)| value).collect()
+        fields
+            .filter(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+            .collect()
     }
 }
 

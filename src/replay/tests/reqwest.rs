@@ -1,14 +1,18 @@
-//! What arrives at v2 is what was captured, as far as this client can.
+//! What arrives at v2 with reqwest is what was captured, as far as that client can.
 
 use sha2::{Digest, Sha256};
 
 use crate::model::Message;
-use crate::model::ledger::StatusClass;
-use crate::replay::HostHeader;
+use crate::model::ledger::{Failure, StatusClass};
+use crate::replay::{Client, HostHeader, ReplayConfig};
 
 use super::message::{dechunked, get, request};
+use super::replay;
 use super::v2::{Reply, Seen, V2, answer};
-use super::{config, replay};
+
+fn config(to: &str) -> ReplayConfig {
+    ReplayConfig { client: Client::Reqwest, ..super::config(to) }
+}
 
 /// What arrives when this one message is sent.
 async fn arrives(message: Message) -> Seen {
@@ -260,7 +264,7 @@ async fn proxies_from_the_environment_are_not_used() {
     if std::env::var_os(PROBE).is_none() {
         // The environment is read when the client is made, so it has to be another process.
         let this = std::env::current_exe().expect("test binary");
-        let test = "replay::tests::fidelity::proxies_from_the_environment_are_not_used";
+        let test = "replay::tests::reqwest::proxies_from_the_environment_are_not_used";
         let dead = "http://127.0.0.1:1";
         let status = tokio::task::spawn_blocking(move || {
             std::process::Command::new(this)
@@ -277,4 +281,25 @@ async fn proxies_from_the_environment_are_not_used() {
         return;
     }
     assert_eq!(arrives(get(1, "/")).await.target(), "/");
+}
+
+#[tokio::test]
+async fn what_the_client_cannot_express_is_unsendable_and_nothing_arrives() {
+    let v2 = V2::ok().await;
+    let messages = [
+        request(1, "GET /a/../b HTTP/1.1\r\nHost: v1\r\n\r\n"),
+        request(2, "OPTIONS * HTTP/1.1\r\nHost: v1\r\n\r\n"),
+        request(3, "CONNECT v1:443 HTTP/1.1\r\nHost: v1\r\n\r\n"),
+    ];
+    let counts = replay(&config(&v2.url()), messages.to_vec()).await;
+    assert_eq!(counts.failed.get(Failure::Unsendable), 3, "{counts:?}");
+    assert_eq!(v2.accepted(), 0);
+}
+
+#[tokio::test]
+async fn a_target_too_long_for_the_client_is_unsendable() {
+    let v2 = V2::ok().await;
+    let counts =
+        replay(&config(&v2.url()), vec![get(1, &format!("/{}", "x".repeat(70_000)))]).await;
+    assert_eq!(counts.failed.get(Failure::Unsendable), 1, "{counts:?}");
 }

@@ -1,0 +1,143 @@
+//! The files that a command reads, in the order in which they were given.
+//!
+//! In: paths, `-` for standard input. Out: one opened file after the other, told apart by their
+//! content. Guaranteed: every file was opened and its first bytes looked at before anything is read
+//! (rights are dropped in between, and a wrong name is said at once); only one is held in memory,
+//! beside pipes, which cannot be opened twice. Captures and recordings are not mixed: a connection
+//! may go on from one capture into the next, and a recording has none left to go on.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Seek;
+
+use anyhow::{Context, bail};
+
+use crate::capture::file::{CaptureFile, FileError, Input, Kind};
+
+/// A file, ready to be read.
+pub enum Opened {
+    /// Frames.
+    Capture(Box<CaptureFile>),
+    /// Messages.
+    Recording(Box<Input>),
+}
+
+impl Opened {
+    fn new(input: Input) -> Result<Self, FileError> {
+        match input.kind() {
+            Kind::Warc => Ok(Self::Recording(Box::new(input))),
+            _ => Ok(Self::Capture(Box::new(CaptureFile::new(input)?))),
+        }
+    }
+
+    /// The name for messages.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Capture(file) => file.name(),
+            Self::Recording(input) => input.name(),
+        }
+    }
+
+    fn is_recording(&self) -> bool {
+        matches!(self, Self::Recording(_))
+    }
+}
+
+/// A file whose turn has not come.
+enum Waiting {
+    /// The first one, and what can be read only once.
+    Ready(Opened),
+    /// A regular file, at its start again: costs a descriptor, and no memory.
+    Later(String, File),
+}
+
+/// See the module's description.
+pub struct Files {
+    waiting: VecDeque<Waiting>,
+    names: String,
+    are_recordings: bool,
+}
+
+impl Files {
+    /// Opens them all.
+    pub fn open(paths: &[String]) -> anyhow::Result<Self> {
+        let Some((first, rest)) = paths.split_first() else { bail!("no file was given") };
+        if paths.iter().filter(|path| *path == "-").count() > 1 {
+            bail!("`-` was given twice, but standard input can be read only once");
+        }
+        let mut files = Self::one(Input::open(first)?)?;
+        for path in rest {
+            files.push(path)?;
+        }
+        match rest {
+            [] => {}
+            [second] => files.names = format!("{} and {second}", files.names),
+            _ => files.names = format!("{} and {} more files", files.names, rest.len()),
+        }
+        Ok(files)
+    }
+
+    /// A single one that is open already.
+    pub fn one(input: Input) -> Result<Self, FileError> {
+        let first = Opened::new(input)?;
+        let (names, are_recordings) = (first.name().to_owned(), first.is_recording());
+        Ok(Self { waiting: VecDeque::from([Waiting::Ready(first)]), names, are_recordings })
+    }
+
+    fn push(&mut self, path: &str) -> anyhow::Result<()> {
+        let regular = std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && path != "-");
+        let opened = if regular { None } else { Some(Opened::new(Input::open(path)?)?) };
+        let (waiting, is_recording) = match opened {
+            Some(opened) => {
+                let is_recording = opened.is_recording();
+                (Waiting::Ready(opened), is_recording)
+            }
+            None => look_at(path)?,
+        };
+        if is_recording != self.are_recordings {
+            let kind = |is| if is { "a recording" } else { "a capture" };
+            bail!(
+                "{path} is {}, {} is {}; give captures or recordings in one call, not both",
+                kind(is_recording),
+                self.names,
+                kind(self.are_recordings)
+            );
+        }
+        self.waiting.push_back(waiting);
+        Ok(())
+    }
+
+    /// The next one; nothing behind the last. An error is about that file only.
+    pub fn next_file(&mut self) -> Option<Result<Opened, FileError>> {
+        let waiting = self.waiting.pop_front()?;
+        Some(match waiting {
+            Waiting::Ready(opened) => Ok(opened),
+            Waiting::Later(name, file) => Input::from_reader(&name, file).and_then(Opened::new),
+        })
+    }
+
+    /// How many are still to come.
+    pub fn left(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether they are recordings, not captures.
+    pub fn are_recordings(&self) -> bool {
+        self.are_recordings
+    }
+
+    /// All of them in a few words, for messages.
+    pub fn names(&self) -> &str {
+        &self.names
+    }
+}
+
+/// Opens a regular file and looks at its first bytes; it is read from the start when its turn comes.
+fn look_at(path: &str) -> anyhow::Result<(Waiting, bool)> {
+    let cannot = || format!("cannot open {path}");
+    let mut file = File::open(path).with_context(cannot)?;
+    let opened = Opened::new(Input::from_reader(path, file.try_clone().with_context(cannot)?)?)?;
+    // The two share one position in the file.
+    file.rewind().with_context(cannot)?;
+    Ok((Waiting::Later(path.to_owned(), file), opened.is_recording()))
+}

@@ -1,0 +1,121 @@
+//! Recordings (WARC) as a source of messages, one file after the other.
+//!
+//! In: opened recordings. Out: their messages, taken apart. Guaranteed: every record read is counted,
+//! as a message or by the cause for which it gave none; a damaged part is said with the file's name,
+//! and counted. A run that several files hold parts of keeps its connections.
+
+use anyhow::Context;
+
+use super::intake::Flow;
+use super::shared::CaptureCounts;
+use super::source::batch_of;
+use crate::capture::file::Input;
+use crate::http::{Config, Provenance, Role, parse_whole};
+use crate::model::ledger::{Passed, RecordsRead};
+use crate::model::{Message, Watch};
+use crate::record::{Item, Kind, Limits, Links, Reader, RecordedMessage};
+
+/// See the module's description.
+pub struct Recordings {
+    http: Config,
+    ports: Vec<u16>,
+    links: Links,
+    records: RecordsRead,
+    damaged: u64,
+}
+
+impl Recordings {
+    /// Of the messages, those to the ports of `watch`.
+    pub fn new(watch: Watch, http: Config) -> Self {
+        let (links, records) = (Links::default(), RecordsRead::default());
+        Self { http, ports: watch.ports, links, records, damaged: 0 }
+    }
+
+    /// Reads one file to its end, or until the sink has enough.
+    pub fn read(
+        &mut self,
+        input: Input,
+        sink: &mut impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
+    ) -> anyhow::Result<Flow> {
+        let name = input.name().to_owned();
+        let links = std::mem::take(&mut self.links);
+        let mut reader = Reader::following(input, self.limits(), links)
+            .with_context(|| format!("cannot read {name}"))?;
+        let full = batch_of(&name);
+        let mut batch = Vec::with_capacity(full);
+        let fault = loop {
+            match reader.read_item() {
+                Ok(Some(Item::Message(stored))) => batch.extend(self.message(stored, &name)),
+                Ok(Some(Item::Damage(damage))) => {
+                    self.damaged += 1;
+                    tracing::warn!("{name}: {damage}");
+                }
+                Ok(None) => break None,
+                Err(fault) => break Some(fault),
+            }
+            if batch.len() >= full
+                && sink(std::mem::take(&mut batch), self.counts(&reader)) == Flow::Enough
+            {
+                return Ok(Flow::Enough);
+            }
+        };
+        let counts = self.counts(&reader);
+        self.records = counts.records;
+        self.links = reader.into_links();
+        let flow = sink(batch, counts);
+        match fault {
+            Some(fault) => Err(fault).with_context(|| format!("cannot read on in {name}")),
+            None => Ok(flow),
+        }
+    }
+
+    /// What was recorded with a larger `--max-body` must be readable with the same.
+    fn limits(&self) -> Limits {
+        let default = Limits::default().max_block_bytes;
+        let wanted =
+            self.http.max_body.map_or(0, |max| max.saturating_mul(2).saturating_add(1 << 20));
+        Limits { max_block_bytes: default.max(wanted) }
+    }
+
+    fn counts(&self, reader: &Reader<Input>) -> CaptureCounts {
+        let mut records = self.records;
+        let other = reader.counts().other;
+        records.read += other;
+        records.passed.add(Passed::NoMessage, other);
+        CaptureCounts { records, damaged: self.damaged, ..CaptureCounts::default() }
+    }
+
+    /// The stored message taken apart; `None`, and counted, when it is not to a watched port or no
+    /// HTTP message.
+    fn message(&mut self, stored: RecordedMessage, name: &str) -> Option<Message> {
+        self.records.read += 1;
+        if !self.ports.is_empty() && !self.ports.contains(&stored.server.port) {
+            self.records.passed.count(Passed::OtherPort);
+            return None;
+        }
+        let role = match stored.kind {
+            Kind::Request => Role::Client,
+            Kind::Response => Role::Server,
+        };
+        let from = Provenance {
+            conn: stored.conn,
+            index: stored.index,
+            client: stored.client,
+            server: stored.server,
+            first_byte: stored.first_byte,
+            last_byte: stored.last_byte,
+            request: stored.request,
+            anomalies: stored.anomalies,
+            is_whole: !stored.truncated,
+        };
+        let message = parse_whole(stored.raw, role, from, &self.http);
+        match message {
+            Some(_) => self.records.messages += 1,
+            None => {
+                self.records.passed.count(Passed::NotHttp);
+                tracing::warn!("{name}: at byte {}: not an HTTP/1.x message", stored.offset);
+            }
+        }
+        message
+    }
+}

@@ -1,0 +1,192 @@
+//! New connections to v2.
+//!
+//! In: the target. Out: a connected stream, after the TLS handshake where there is one; or the cause of
+//! failure. Guaranteed: beside a live capture, the connection's own endpoint is in the capture's set of own
+//! connections before the first SYN leaves, and stays there as long as the connection lives.
+//!
+//! A name is looked up again every [`LOOKUP_LIVES`]; its addresses take turns, and where one does not answer
+//! the next is tried, all within the time to connect.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+
+use super::stream::Stream;
+use crate::model::ledger::Failure;
+use crate::model::{Endpoint, OwnConnections};
+
+use super::super::{ReplayConfig, ReplayError, Target, tls};
+
+/// How long a name lookup is believed.
+const LOOKUP_LIVES: Duration = Duration::from_secs(10);
+/// How often another local port is tried when one turns out to be taken.
+const PORT_TRIES: usize = 8;
+
+/// See the module's description.
+pub(super) struct Connector {
+    target: Target,
+    /// How to speak TLS, and to whom.
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    connect_timeout: Duration,
+    own: Option<OwnConnections>,
+    /// The last lookup, and when it was made.
+    found: Mutex<Option<(Instant, Vec<SocketAddr>)>>,
+    /// Whose turn it is among several addresses.
+    turn: AtomicUsize,
+}
+
+/// Keeps a connection's endpoint among the own ones.
+pub(super) struct Registered {
+    endpoint: Endpoint,
+    own: OwnConnections,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.own.remove(self.endpoint, std::time::Instant::now());
+    }
+}
+
+impl Connector {
+    /// Loads certificates; connects to nothing.
+    pub fn new(config: &ReplayConfig) -> Result<Self, ReplayError> {
+        let target = config.target.clone();
+        let tls = if target.is_tls() {
+            let name = ServerName::try_from(target.host().to_owned())
+                .map_err(|err| ReplayError::Client(err.to_string()))?;
+            let client = Arc::new(tls::client_config(true, &config.trust)?);
+            Some((TlsConnector::from(client), name))
+        } else {
+            None
+        };
+        Ok(Self {
+            target,
+            tls,
+            connect_timeout: config.connect_timeout,
+            own: config.own.clone(),
+            found: Mutex::default(),
+            turn: AtomicUsize::new(0),
+        })
+    }
+
+    /// A new connection.
+    pub async fn connect(&self) -> Result<(Stream, Option<Registered>), Failure> {
+        if let Some(path) = self.target.socket() {
+            let connected = timeout(self.connect_timeout, UnixStream::connect(path)).await;
+            let stream = connected.map_err(|_| Failure::Connect)?;
+            return Ok((Stream::Unix(stream.map_err(|error| failure_of(&error))?), None));
+        }
+        let addrs = self.addresses().await?;
+        let deadline = Instant::now() + self.connect_timeout;
+        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut failure = Failure::Resolve;
+        for n in 0..addrs.len() {
+            let Some(&addr) = addrs.get((first.wrapping_add(n)) % addrs.len()) else { break };
+            // The others must have a chance too.
+            let left = deadline.saturating_duration_since(Instant::now());
+            let share = left / u32::try_from(addrs.len() - n).unwrap_or(u32::MAX);
+            match timeout_at(Instant::now() + share, self.connect_to(addr)).await {
+                Ok(Ok(connected)) => return Ok(connected),
+                Ok(Err(cause)) => failure = cause,
+                Err(_) => failure = Failure::Connect,
+            }
+        }
+        Err(failure)
+    }
+
+    /// The target's addresses, from the last lookup or a new one.
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
+        if let Ok(ip) = self.target.host().parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, self.target.port())]);
+        }
+        // Held over the lookup: those who come meanwhile wait for its result.
+        let mut found = self.found.lock().await;
+        match &*found {
+            Some((at, addrs)) if at.elapsed() < LOOKUP_LIVES => return Ok(addrs.clone()),
+            _ => {}
+        }
+        let host = (self.target.host(), self.target.port());
+        let addrs: Vec<SocketAddr> = match tokio::net::lookup_host(host).await {
+            Ok(addrs) => addrs.collect(),
+            Err(error) => {
+                tracing::debug!(host = self.target.host(), %error, "cannot resolve");
+                return Err(Failure::Resolve);
+            }
+        };
+        *found = Some((Instant::now(), addrs.clone()));
+        Ok(addrs)
+    }
+
+    async fn connect_to(&self, addr: SocketAddr) -> Result<(Stream, Option<Registered>), Failure> {
+        let (stream, registered) = self.tcp(addr).await.map_err(|error| {
+            tracing::debug!(%addr, %error, "cannot connect");
+            failure_of(&error)
+        })?;
+        // Requests are written whole; an idle one must not wait for an acknowledgment.
+        stream.set_nodelay(true).map_err(|_| Failure::Connect)?;
+        let Some((connector, name)) = &self.tls else {
+            return Ok((Stream::Plain(stream), registered));
+        };
+        match connector.connect(name.clone(), stream).await {
+            Ok(stream) => Ok((Stream::Tls(Box::new(stream)), registered)),
+            Err(error) => {
+                tracing::debug!(%addr, %error, "no TLS");
+                Err(Failure::Tls)
+            }
+        }
+    }
+
+    /// A TCP connection; beside a capture, one from a port that is known before it connects.
+    async fn tcp(&self, addr: SocketAddr) -> io::Result<(TcpStream, Option<Registered>)> {
+        let Some(own) = &self.own else {
+            return Ok((TcpStream::connect(addr).await?, None));
+        };
+        let local = source_address(addr)?;
+        let mut tries = PORT_TRIES;
+        loop {
+            let socket = match addr {
+                SocketAddr::V4(_) => TcpSocket::new_v4()?,
+                SocketAddr::V6(_) => TcpSocket::new_v6()?,
+            };
+            // Ports whose last connection is in TIME_WAIT may be taken again.
+            socket.set_reuseaddr(true)?;
+            socket.bind(SocketAddr::new(local, 0))?;
+            let endpoint = Endpoint::new(local, socket.local_addr()?.port());
+            own.add(endpoint);
+            let registered = Registered { endpoint, own: own.clone() };
+            match socket.connect(addr).await {
+                Ok(stream) => return Ok((stream, Some(registered))),
+                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable && tries > 1 => {
+                    tries -= 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn failure_of(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Failure::Refused,
+        _ => Failure::Connect,
+    }
+}
+
+/// The address from which this host reaches another: asked of the routing table, nothing is sent.
+fn source_address(to: SocketAddr) -> io::Result<IpAddr> {
+    let any: IpAddr = match to {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
+    socket.connect(to)?;
+    Ok(socket.local_addr()?.ip())
+}

@@ -1,0 +1,164 @@
+//! One request out and its answer in, on one connection.
+//!
+//! In: a stream, the bytes to send, two deadlines. Out: how it ended. Guaranteed: reading goes on while
+//! writing does, so a v2 that answers before it has read everything blocks nobody; a failed write does not
+//! lose an answer that is already there; nothing is kept beyond the buffer lent.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, sleep_until};
+
+use super::answer::{AnswerReader, Progress};
+use super::stream::Stream;
+use crate::model::ledger::Failure;
+
+use super::super::transport::Answer;
+
+/// How it ended.
+pub(super) enum Ended {
+    /// With a whole answer.
+    Answered { answer: Answer, keeps_alive: bool },
+    /// The connection was closed before a byte went out.
+    NothingSent,
+    /// Without a whole answer.
+    Failed(Failure),
+}
+
+/// How far the bytes are out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writing {
+    /// So many.
+    Sent(usize),
+    /// All, but perhaps still within TLS.
+    Flush,
+    Done,
+    /// v2 took none.
+    Refused,
+    /// v2 takes no more.
+    Broken,
+}
+
+/// See the module's description.
+pub(super) struct Exchange<'a> {
+    stream: &'a mut Stream,
+    /// What to send, one behind the other.
+    out: [&'a [u8]; 2],
+    writing: Writing,
+    read: &'a mut [u8],
+    reader: AnswerReader,
+}
+
+impl<'a> Exchange<'a> {
+    /// To send `out` on this stream, a request with this method, and to read the answer through `read`.
+    pub fn new(
+        stream: &'a mut Stream,
+        out: [&'a [u8]; 2],
+        method: &[u8],
+        read: &'a mut [u8],
+    ) -> Self {
+        Self { stream, out, writing: Writing::Sent(0), read, reader: AnswerReader::new(method) }
+    }
+
+    /// Does it; the answer's head and the whole of it must be there by the deadlines.
+    pub async fn run(mut self, head_deadline: Instant, deadline: Instant) -> Ended {
+        let mut time = pin!(sleep_until(head_deadline));
+        let mut has_head = false;
+        poll_fn(|cx| {
+            self.write(cx);
+            if let Some(ended) = self.read(cx) {
+                return Poll::Ready(ended);
+            }
+            if self.reader.has_head() && !std::mem::replace(&mut has_head, true) {
+                time.as_mut().reset(deadline);
+            }
+            time.as_mut().poll(cx).map(|()| Ended::Failed(Failure::Timeout))
+        })
+        .await
+    }
+
+    /// Writes what v2 takes now.
+    fn write(&mut self, cx: &mut Context<'_>) {
+        let [first, second] = self.out;
+        while let Writing::Sent(sent) = self.writing {
+            let slices = [
+                IoSlice::new(first.get(sent..).unwrap_or_default()),
+                IoSlice::new(second.get(sent.saturating_sub(first.len())..).unwrap_or_default()),
+            ];
+            self.writing = match Pin::new(&mut *self.stream).poll_write_vectored(cx, &slices) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(0) | Err(_)) if sent == 0 => Writing::Refused,
+                Poll::Ready(Ok(0) | Err(_)) => Writing::Broken,
+                Poll::Ready(Ok(len)) if sent + len >= first.len() + second.len() => Writing::Flush,
+                Poll::Ready(Ok(len)) => Writing::Sent(sent + len),
+            };
+        }
+        if self.writing == Writing::Flush {
+            self.writing = match Pin::new(&mut *self.stream).poll_flush(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(())) => Writing::Done,
+                Poll::Ready(Err(_)) => Writing::Broken,
+            };
+        }
+    }
+
+    /// Reads what is there; `None` while the end is open.
+    fn read(&mut self, cx: &mut Context<'_>) -> Option<Ended> {
+        loop {
+            let mut buf = ReadBuf::new(self.read);
+            match Pin::new(&mut *self.stream).poll_read(cx, &mut buf) {
+                Poll::Pending if matches!(self.writing, Writing::Refused | Writing::Broken) => {
+                    return Some(self.failed(Failure::Reset));
+                }
+                Poll::Pending => return None,
+                Poll::Ready(Err(error)) => return Some(self.error(&error)),
+                Poll::Ready(Ok(())) if buf.filled().is_empty() => return Some(self.end()),
+                Poll::Ready(Ok(())) => match self.reader.feed(buf.filled()) {
+                    Ok(Progress::More) => {}
+                    Ok(Progress::Whole { is_clean }) => return Some(self.answered(is_clean)),
+                    Err(failure) => return Some(Ended::Failed(failure)),
+                },
+            }
+        }
+    }
+
+    fn answered(&self, is_clean: bool) -> Ended {
+        // With part of the request still here, the connection is of no further use.
+        let keeps_alive = is_clean && self.reader.keeps_alive() && self.writing == Writing::Done;
+        Ended::Answered { answer: self.reader.answer(), keeps_alive }
+    }
+
+    /// v2 has closed.
+    fn end(&self) -> Ended {
+        match self.reader.end() {
+            Ok(()) => self.answered(false),
+            Err(failure) => self.failed(failure),
+        }
+    }
+
+    fn error(&self, error: &io::Error) -> Ended {
+        tracing::debug!(%error, "the connection broke");
+        match error.kind() {
+            // TLS without its closing message.
+            io::ErrorKind::UnexpectedEof => self.end(),
+            // In TLS 1.3 a server may refuse the client after the handshake, in place of an answer.
+            _ if !self.reader.has_begun() && is_tls(error) => Ended::Failed(Failure::Tls),
+            _ if self.reader.has_head() => Ended::Failed(Failure::BrokenAnswer),
+            _ => self.failed(Failure::Reset),
+        }
+    }
+
+    fn failed(&self, failure: Failure) -> Ended {
+        match self.writing {
+            Writing::Refused if !self.reader.has_begun() => Ended::NothingSent,
+            _ => Ended::Failed(failure),
+        }
+    }
+}
+
+fn is_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+}
