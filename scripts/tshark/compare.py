@@ -34,6 +34,7 @@ class Message:
         self.start, self.headers, self.body_len, self.body = start, headers, body_len, body
         self.complete = more.get("complete", True)
         self.anomalies = more.get("anomalies", ())
+        self.headed = more.get("headed", True)
         self.frame, self.ended = more.get("frame"), more.get("ended", False)
 
     def flow(self):
@@ -108,6 +109,8 @@ class Pdml:
                 self.tcp[name[4:7]] = int(attributes["show"])
             elif name == "num":
                 self.frame = int(attributes["show"])
+            elif self.http is not None and not name and attributes.get("show") in ("\\r\\n", "\\n"):
+                self.http["empty line"].append(b"")
             elif self.http is not None and attributes.get("show") == "End of chunked encoding":
                 self.http["ended"].append(b"")
             elif self.http is not None and attributes.get("show", "").startswith("Content-encoded entity body"):
@@ -141,7 +144,7 @@ class Pdml:
         lines = fields["http.%s.line" % kind]
         body = (fields["http.file_data"] or fields["encoded"] or [b""])[0]
         self.found.append(Message(kind, client, server, start, [h for h in map(header, lines)], len(body),
-                                  hashlib.sha256(body).hexdigest(), frame=self.frame, ended=bool(fields["ended"])))
+                                  hashlib.sha256(body).hexdigest(), frame=self.frame, ended=bool(fields["ended"]), headed=bool(fields["empty line"])))
 
 
 def address(ip, port):
@@ -194,6 +197,11 @@ def not_whole(m, t, _):
     return seen < int(length[0]) if length else m.kind == "response"
 
 
+def half_a_head(m, t, _):
+    """tshark shows a head of which only the beginning is in the capture; shadowtap never calls it complete."""
+    return bool(t) and not t.headed and not (m and m.complete)
+
+
 def space_in_target(m, t, _):
     """tshark ends a target at its first space, and takes the rest for the version."""
     return bool(m and t) and m.start != t.start and " ".join(m.start) == " ".join(t.start) and m.same(t)
@@ -204,7 +212,7 @@ def behind_a_hole(m, t, before):
     return bool(m) and not t and m.complete and any("gap" in b.anomalies for b in before)
 
 
-RULES = (not_whole, space_in_target, behind_a_hole)
+RULES = (not_whole, half_a_head, space_in_target, behind_a_hole)
 
 
 def explain(m, t, before):

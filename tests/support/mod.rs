@@ -15,6 +15,7 @@ pub mod load;
 pub mod netns;
 pub mod nginx;
 pub mod process;
+pub mod raw;
 pub mod request;
 pub mod shadowtap;
 pub mod stage;
