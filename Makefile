@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release/shadowtap
 IMAGE ?= shadowtap:dev
 
-.PHONY: help demo test lint bench fixtures image
+.PHONY: help demo test lint bench fixtures tshark image
 
 help: ## this menu
 	@echo "shadowtap: make TARGET"
@@ -37,6 +37,10 @@ fixtures: ## make the pcap fixtures anew from real servers and clients (root)
 	fixtures/make.sh
 	cargo build --locked
 	fixtures/make-demo.sh
+
+tshark: ## compare with tshark what real servers and clients send (root; docs/fidelity-tshark.md)
+	@scripts/setup.sh tshark
+	scripts/show-tshark.sh
 
 image: ## build the container image (IMAGE=shadowtap:dev)
 	@scripts/setup.sh image

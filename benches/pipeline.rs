@@ -132,7 +132,7 @@ fn framed(requests: &[Vec<u8>], segment: usize) -> usize {
     for (number, request) in requests.iter().enumerate() {
         let at = Timestamp::from_nanos(number as u64);
         for bytes in request.chunks(segment) {
-            let piece = Piece { at, bytes, segment_start: true, conflict: false };
+            let piece = Piece { at, bytes, segment_start: true, anomalies: Default::default() };
             reader.data(&info, &mut flow, side, piece);
         }
         if number % BATCH == 0 {

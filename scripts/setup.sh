@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that what a task needs is installed.
 #
-#   scripts/setup.sh TASK...      TASK: build demo test lint bench fixtures image
+#   scripts/setup.sh TASK...      TASK: build demo test lint bench fixtures tshark image
 #
 # Asks for each tool by what it does, not by its package's name, so it is quick where everything is
 # there and never replaces, say, one nginx by another. What is missing is installed with apt-get on
@@ -34,8 +34,12 @@ needs() {
         lint) echo cc pkg-config libpcap-headers shellcheck python3-venv ;;
         bench) echo cc pkg-config libpcap-headers ip nginx wrk tcpdump ;;
         fixtures) echo ip nginx wrk tcpdump editcap curl python3 ;;
+        tshark)
+            echo cc pkg-config libpcap-headers ip unshare tcpdump tshark python3 \
+                nginx apache2 node curl wrk hey chromium
+            ;;
         image) echo docker ;;
-        *) die "unknown task '$1' (build demo test lint bench fixtures image)" ;;
+        *) die "unknown task '$1' (build demo test lint bench fixtures tshark image)" ;;
     esac
 }
 
@@ -54,9 +58,12 @@ package() {
         cc) echo gcc libc6-dev ;;
         libpcap-headers) echo libpcap-dev ;;
         setcap) echo libcap2-bin ;;
-        setpriv) echo util-linux ;;
+        setpriv | unshare) echo util-linux ;;
         ip) echo iproute2 ;;
         nginx) echo nginx-light ;;
+        # Not apache2: the package that starts a service.
+        apache2) echo apache2-bin ;;
+        node) echo nodejs ;;
         editcap) echo wireshark-common ;;
         docker) echo docker.io ;;
         *) echo "$1" ;;
@@ -114,7 +121,7 @@ lint_ready() {
     done
 }
 
-[ $# -gt 0 ] || die "which task? (build demo test lint bench fixtures image)"
+[ $# -gt 0 ] || die "which task? (build demo test lint bench fixtures tshark image)"
 
 missing=()
 packages=()
@@ -146,7 +153,7 @@ fi
 
 for task in "$@"; do
     case "$task" in
-        build | demo | test | bench) rust_ready ;;
+        build | demo | test | bench | tshark) rust_ready ;;
         lint)
             rust_ready
             lint_ready

@@ -117,9 +117,30 @@ fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_part)
 }
 
-/// The replayer's settings.
-pub fn replay(args: &TargetArgs, run: &str) -> anyhow::Result<ReplayConfig> {
-    let target = Target::parse(&args.to).context("--to")?;
+/// A target and its share of the connections: `http://v2:8080@25%`.
+fn target_and_share(text: &str) -> anyhow::Result<(Target, f64)> {
+    let wrong = || format!("--to `{text}`: the share is a percentage over 0, such as @25%");
+    let (url, share) = match text.strip_suffix('%').and_then(|text| text.rsplit_once('@')) {
+        Some((url, percent)) => (url, percent.parse::<f64>().with_context(wrong)? / 100.0),
+        None => (text, 1.0),
+    };
+    if !(share > 0.0 && share <= 1.0) {
+        bail!(wrong());
+    }
+    Ok((Target::parse(url).context("--to")?, share))
+}
+
+/// The replayers' settings, one for each target.
+pub fn replays(args: &TargetArgs, run: &str) -> anyhow::Result<Vec<ReplayConfig>> {
+    let mut configs = Vec::new();
+    for to in &args.to {
+        let (target, share) = target_and_share(to)?;
+        configs.push(ReplayConfig { share, ..replay(args, target, run)? });
+    }
+    Ok(configs)
+}
+
+fn replay(args: &TargetArgs, target: Target, run: &str) -> anyhow::Result<ReplayConfig> {
     let host = match args.host.as_str() {
         "original" => HostHeader::Original,
         "target" => HostHeader::Target,
@@ -156,6 +177,8 @@ pub fn replay(args: &TargetArgs, run: &str) -> anyhow::Result<ReplayConfig> {
         max_lag: Some(args.max_lag),
         head_timeout: args.response_timeout.unwrap_or(args.timeout),
         max_idle: args.max_idle,
+        connect_retries: args.retry_connect,
+        breaker: (args.breaker > 0).then_some(args.breaker),
         realip: args.realip_header.clone(),
         timeout: args.timeout,
         connect_timeout: args.connect_timeout,

@@ -8,6 +8,7 @@ mod demo;
 mod fidelity;
 mod fixtures;
 mod house;
+mod kernel;
 mod live_capture;
 mod mirror;
 mod order;

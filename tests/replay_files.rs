@@ -82,6 +82,65 @@ fn every_fixture_is_replayed_exactly() {
 }
 
 #[test]
+fn a_loop_sends_the_file_again_and_again() {
+    for (file, name) in [("keepalive.pcap", "keepalive"), ("midstream.pcap", "midstream")] {
+        let v2 = V2::start(&Place::Host, LOCALHOST);
+        let path = fixtures::path(file);
+        let run = Run::new(["replay", text(&path), "--to", &v2.url(), "--loop", "3", "--json"]);
+        let run = run.args(["--speed", "max", "--methods", "all"]);
+        let ledger = run.finish(PATIENCE).expect_code(0).ledger();
+        let once = fixtures::requests(name);
+        exact(&[once.clone(), once.clone(), once.clone()].concat(), &v2.requests());
+        assert_all_answered(&ledger, 3 * once.len());
+    }
+    let run = Run::new(["replay", "-", "--to", "http://127.0.0.1:1", "--loop", "2"]);
+    let refused = run.finish(PATIENCE).expect_code(2);
+    assert!(refused.stderr.contains("standard input can be read only once"), "{refused:?}");
+}
+
+#[test]
+fn what_is_out_of_the_range_of_time_is_counted_and_not_sent() {
+    let v2 = V2::start(&Place::Host, LOCALHOST);
+    let file = fixtures::path("wrk.pcap");
+    let whole = fixtures::requests("wrk").len() as u64;
+    let sent = |range: &[&str]| {
+        let run = Run::new(["replay", text(&file), "--to", &v2.url(), "--speed", "max", "--json"]);
+        let run = run.args(["--methods", "all"]);
+        let ledger = run.args(range.iter().copied()).finish(PATIENCE).expect_code(0).ledger();
+        ledger.assert_balanced();
+        let out = ledger.count("/requests/refused/out_of_range");
+        assert_eq!(ledger.count("/requests/queued") + out, whole);
+        ledger.count("/requests/queued")
+    };
+    assert_eq!(sent(&["--from", "2001-01-01T00:00:00Z"]), whole);
+    assert_eq!(sent(&["--until", "2001-01-01T00:00:00Z"]), 0);
+    let first = sent(&["--until", "1ms"]);
+    assert!(0 < first && first < whole, "{first} of {whole}");
+    assert_eq!(sent(&["--from", "1ms"]) + first, whole, "nothing lies on the border");
+}
+
+#[test]
+fn each_target_gets_a_copy_or_its_share_of_the_connections() {
+    let (all, some) = (V2::start(&Place::Host, LOCALHOST), V2::start(&Place::Host, LOCALHOST));
+    let file = fixtures::path("wrk.pcap");
+    let share = format!("{}@50%", some.url());
+    let run = Run::new(["replay", text(&file), "--to", &all.url(), "--to", &share, "--json"]);
+    let run = run.args(["--speed", "max", "--methods", "all"]);
+    let ledger = run.finish(PATIENCE).expect_code(0).ledger();
+    ledger.assert_balanced();
+    let whole = fixtures::requests("wrk");
+    exact(&whole, &all.requests());
+    let out = ledger.count("/targets/1/shed/sampled_out");
+    assert_eq!(some.requests().len() as u64 + out, whole.len() as u64);
+    assert!(out > 0 && !some.requests().is_empty(), "{out} sampled out");
+    for wrong in ["http://a@0%", "http://a@200%", "http://a@x%"] {
+        let run = Run::new(["replay", text(&file), "--to", wrong]);
+        let refused = run.finish(PATIENCE).expect_code(2);
+        assert!(refused.stderr.contains("such as @25%"), "{wrong}: {refused:?}");
+    }
+}
+
+#[test]
 fn a_limit_is_exact() {
     let v2 = V2::start(&Place::Host, LOCALHOST);
     let file = fixtures::path("keepalive.pcap");

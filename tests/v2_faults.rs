@@ -63,8 +63,23 @@ mod privileged {
         let _alone = alone();
         let stage = Stage::loopback();
         let nobody = Refusing::new(&stage.here, LOCALHOST);
-        let ledger = v1_does_not_notice(&stage, &format!("http://{}", nobody.addr), &[]);
+        let to = format!("http://{}", nobody.addr);
+        let ledger = v1_does_not_notice(&stage, &to, &["--breaker", "0"]);
         assert_all_failed(&ledger, "refused");
+    }
+
+    #[test]
+    fn a_dead_v2_is_left_alone_but_for_probes() {
+        let _alone = alone();
+        let stage = Stage::loopback();
+        let nobody = Refusing::new(&stage.here, LOCALHOST);
+        let to = format!("http://{}", nobody.addr);
+        let ledger = v1_does_not_notice(&stage, &to, &["--breaker", "10"]);
+        let refused = ledger.count("/targets/0/failed/refused");
+        let left_alone = ledger.count("/targets/0/shed/breaker");
+        assert_eq!(refused + left_alone, ledger.count("/requests/captured"), "{:#}", ledger.0);
+        // Ten until it breaks, those that were under way then, and the probes.
+        assert!((10..200).contains(&refused), "{:#}", ledger.0);
     }
 
     #[test]
@@ -72,7 +87,7 @@ mod privileged {
         let _alone = alone();
         // No such neighbour in the pod's network: connecting fails after --connect-timeout at the latest.
         let stage = Stage::veth();
-        let args = ["--connect-timeout", "20ms", "--timeout", "5s"];
+        let args = ["--connect-timeout", "20ms", "--timeout", "5s", "--breaker", "0"];
         let ledger = v1_does_not_notice(&stage, "http://10.77.0.99:80", &args);
         assert_all_failed(&ledger, "connect");
     }

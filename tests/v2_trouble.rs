@@ -110,7 +110,7 @@ mod privileged {
         let addr = lasting_address();
         let first = V2::start_on(&stage.here, addr);
         let run = stage.mirror_to(&first.url()).args(["--methods", "all", "--priority", "normal"]);
-        let mirror = capturing(run.args(["--max-lag", "1m"]).start());
+        let mirror = capturing(run.args(["--max-lag", "1m", "--breaker", "0"]).start());
         let load = Load { count: COUNT, ..stage.load() };
         let mut sent = load.run().expect_no_errors().requests;
         first.wait_for(COUNT, PATIENCE);
@@ -142,6 +142,32 @@ mod privileged {
         assert_eq!(ledger.count("/targets/0/answered/2xx") + failed, sent.len() as u64);
     }
 
+    /// Nothing is asked of it in vain meanwhile, and a request now and then finds out that it is back.
+    #[test]
+    fn a_v2_taken_for_dead_is_found_again() {
+        let _alone = alone();
+        let stage = Stage::loopback();
+        let addr = lasting_address();
+        let run = stage.mirror_to(&format!("http://{addr}"));
+        let run = run.args(["--methods", "all", "--priority", "normal", "--breaker", "10"]);
+        let mirror = capturing(run.start());
+        let mut count = 200;
+        Load { count, ..stage.load() }.run().expect_no_errors();
+        let v2 = V2::start_on(&stage.here, addr);
+        let one = Load { count: 1, connections: 1, ..stage.load() };
+        wait_until("an answer", PATIENCE, || {
+            count += one.run().expect_no_errors().requests.len();
+            !v2.requests().is_empty()
+        });
+        let ledger = mirror.terminate(PATIENCE).expect_code(0).ledger();
+        ledger.assert_balanced();
+        let refused = ledger.count("/targets/0/failed/refused");
+        let spared = ledger.count("/targets/0/shed/breaker");
+        let answered = ledger.count("/targets/0/answered/2xx");
+        assert_eq!(refused + spared + answered, count as u64, "{:#}", ledger.0);
+        assert!(refused >= 10 && spared > 0 && answered > 0, "{:#}", ledger.0);
+    }
+
     /// What v2 does in turn, each for a tenth of a warm-up; `None` is a v2 that is gone.
     const TROUBLE: [Option<Behaviour>; 10] = [
         Some(Behaviour::Answer),
@@ -169,8 +195,9 @@ mod privileged {
         let addr = lasting_address();
         let run =
             stage.mirror_to(&format!("http://{addr}")).args(["--methods", "all", "--drain", "1m"]);
-        let args = ["--priority", "normal", "--timeout", "100ms", "--max-lag", "1m"];
-        let mirror = capturing(run.args(args).start());
+        // Without the breaker, which would spare it most of this.
+        let args = ["--timeout", "100ms", "--max-lag", "1m", "--breaker", "0"];
+        let mirror = capturing(run.args(["--priority", "normal"]).args(args).start());
         let rate = u32::try_from(rate).expect("a rate");
         let count = seconds * rate as usize;
         let load = Load { count, rate, max_body: 2_000, ..stage.load() };

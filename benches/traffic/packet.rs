@@ -114,6 +114,7 @@ impl Capture {
             seq: SeqNum(placed.seq),
             ack: (placed.bits & ACK > 0).then_some(SeqNum(placed.ack)),
             flags: Flags { fin: placed.bits & FIN > 0, syn: placed.bits & SYN > 0, rst: false },
+            urgent: None,
             payload: &self.bytes[placed.frame.end - placed.payload_len..placed.frame.end],
             cut: 0,
         })

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::queue::{Budget, Permit, WhenFull};
 use super::shared::{CaptureCounts, Shared};
+use crate::cli::units::Moment;
 use crate::model::ledger::{Refused, RequestCounts};
 use crate::model::{Completion, Message, Timestamp};
 use crate::shape::Admission;
@@ -40,6 +41,8 @@ pub struct Intake {
     /// Packet time from the first request to queue.
     span: Option<Duration>,
     first: Option<Timestamp>,
+    /// Requests before the one and behind the other are passed over.
+    range: (Option<Moment>, Option<Moment>),
     /// Whether the span is over.
     is_over: bool,
     /// Whether whole responses are handed on too.
@@ -67,6 +70,7 @@ impl Intake {
             limit: None,
             span: None,
             first: None,
+            range: (None, None),
             is_over: false,
             wants_responses: false,
             requests: RequestCounts::default(),
@@ -85,6 +89,12 @@ impl Intake {
     /// Queues requests of so much packet time from the first one, then says that it is enough.
     pub fn span(mut self, span: Option<Duration>) -> Self {
         self.span = span;
+        self
+    }
+
+    /// Passes over what is before `from` or behind `until`.
+    pub fn range(mut self, from: Option<Moment>, until: Option<Moment>) -> Self {
+        self.range = (from, until);
         self
     }
 
@@ -123,8 +133,24 @@ impl Intake {
         self.is_over
     }
 
+    /// Whether it lies outside the range of time that is wanted.
+    fn is_out_of_range(&self, message: &Message) -> bool {
+        let (from, until) = self.range;
+        let first = self.first.unwrap_or(message.first_byte);
+        let at = |moment: Moment| match moment {
+            Moment::At(at) => Timestamp::from_parts(at.as_secs(), u64::from(at.subsec_nanos())),
+            Moment::After(after) => first + after,
+        };
+        from.is_some_and(|from| message.first_byte < at(from))
+            || until.is_some_and(|until| message.first_byte > at(until))
+    }
+
     fn request(&mut self, message: Message, batch: &mut Vec<Queued>, counts: CaptureCounts) {
-        if let Some(bucket) = self.admission.refuse(&message) {
+        let bucket = match self.is_out_of_range(&message) {
+            true => Some(Refused::OutOfRange),
+            false => self.admission.refuse(&message),
+        };
+        if let Some(bucket) = bucket {
             self.requests.captured += 1;
             self.requests.refused.count(bucket);
             return;

@@ -30,7 +30,7 @@ pub fn run(args: &MirrorArgs) -> anyhow::Result<Exit> {
 pub struct Mirror<'a> {
     args: &'a MirrorArgs,
     name: String,
-    target: Target,
+    targets: Vec<Target>,
     admission: Admission,
     sending: Sending,
     capture: Live,
@@ -43,7 +43,7 @@ impl<'a> Mirror<'a> {
     /// Opens the capture and drops every right. On the main thread, before any other is started.
     pub fn open(args: &'a MirrorArgs) -> anyhow::Result<Self> {
         let name = run_name();
-        let mut replay = config::replay(&args.target, &name)?;
+        let mut replays = config::replays(&args.target, &name)?;
         let admission = config::admission(&args.target)?;
         let live = config::live(&args.capture, args.responses)?;
         // Responses are read for pairing and framing; nobody takes them.
@@ -51,25 +51,27 @@ impl<'a> Mirror<'a> {
             http::Config { emit_responses: false, ..config::http(&args.limits, args.responses) };
         let limits = config::reassembly(&args.limits)?;
         let watch = config::watch_live(&args.capture)?;
-        replay.own = Some(watch.own.clone());
+        for replay in &mut replays {
+            replay.own = Some(watch.own.clone());
+        }
         let is_idle = args.priority == PriorityArg::Idle;
-        let sending = Sending::new(&replay)?.at_idle_priority(is_idle);
+        let sending = Sending::new(&replays)?.at_idle_priority(is_idle);
         // The right to capture is dropped here, before anything can start a thread.
         let capture = Live::open(&live)?;
-        let target = replay.target;
-        Ok(Self { args, name, target, admission, sending, capture, watch, http, limits })
+        let targets = replays.into_iter().map(|replay| replay.target).collect();
+        Ok(Self { args, name, targets, admission, sending, capture, watch, http, limits })
     }
 
     /// Starts capturing and sending, and says so.
     pub fn start(self) -> anyhow::Result<Running> {
-        let Self { args, name, target, admission, sending, capture, mut watch, http, limits } =
+        let Self { args, name, targets, admission, sending, capture, mut watch, http, limits } =
             self;
         let queue = &args.limits;
-        let shared = Shared::new(vec![sending.consumer()]);
+        let shared = Shared::new(sending.consumers());
         let run = Run::new(name, shared.clone()).with_progress().stop_after(args.capture.duration);
         signals::install(run.events())?;
         // After the signals: looking a name up may take its time. The ring holds what comes meanwhile.
-        watch.excluded = config::endpoints_of(&target);
+        watch.excluded = targets.iter().flat_map(config::endpoints_of).collect();
         let pipeline = Pipeline::new(watch, http, limits);
         let ending = sending.ending(args.target.drain);
         let outlet = sending.spawn(Pace::Live, run.events())?;
@@ -80,10 +82,15 @@ impl<'a> Mirror<'a> {
         let waker = capture.waker()?;
         capture.spawn(pipeline, intake, shared, run.events())?;
         let what = describe(&args.capture);
-        terminal::say(&format!("run {}: mirroring {what} to {target}", run.name));
+        terminal::say(&format!("run {}: mirroring {what} to {}", run.name, names(&targets)));
         terminal::say(&sent(&methods));
         Ok(Running::new(run, waker, ending))
     }
+}
+
+/// Where copies go, for the start line.
+pub fn names(targets: &[Target]) -> String {
+    targets.iter().map(Target::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 /// What is captured, for the start line.

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use super::Exit;
 use super::files::Files;
 use super::intake::Intake;
-use super::mirror::sent;
+use super::mirror::{names, sent};
 use super::queue::{Budget, WhenFull};
 use super::running::Running;
 use super::schedule::{Pace, Rate};
@@ -23,6 +23,9 @@ use crate::{config, http};
 
 /// Replays files.
 pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
+    if args.rounds.is_some() && args.files.iter().any(|file| file == "-") {
+        bail!("--loop reads the files again, and standard input can be read only once");
+    }
     let running = start(args, Files::open(&args.files)?)?;
     let result = running.wait();
     running.run.print_ledger(args.json)?;
@@ -32,17 +35,21 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
 /// Starts replaying these files, whatever `args.files` says.
 pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     let name = run_name();
-    let replay = config::replay(&args.target, &name)?;
+    let replays = config::replays(&args.target, &name)?;
     let admission = config::admission(&args.target)?;
     // Responses are read, since pairing makes framing surer, but not kept.
     let http = http::Config { read_responses: true, ..config::http(&args.limits, false) };
     let limits = config::reassembly(&args.limits)?;
-    let source = Source::new(files, config::watch_file(&args.ports), http, limits);
-    terminal::say(&format!("run {name}: replaying {} to {}", source.names(), replay.target));
+    let mut source = Source::new(files, config::watch_file(&args.ports), http, limits);
+    if let Some(rounds) = args.rounds {
+        source = source.repeated(&args.files, rounds);
+    }
+    let targets: Vec<_> = replays.iter().map(|replay| replay.target.clone()).collect();
+    terminal::say(&format!("run {name}: replaying {} to {}", source.names(), names(&targets)));
     terminal::say(&sent(&admission.methods));
 
-    let sending = Sending::new(&replay)?;
-    let shared = Shared::new(vec![sending.consumer()]);
+    let sending = Sending::new(&replays)?;
+    let shared = Shared::new(sending.consumers());
     let mut run = Run::new(name, shared.clone()).with_progress().of_file();
     let (pace, span) = pace(args)?;
     if span.is_none() {
@@ -56,7 +63,8 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     let budget = Budget::new(args.limits.queue, usize::try_from(args.limits.queue_bytes)?);
     let intake = Intake::new(outlet, budget, WhenFull::Block, admission, shared.clone())
         .limit(args.limit)
-        .span(span);
+        .span(span)
+        .range(args.from, args.until);
     source.spawn(intake, shared, run.events())?;
     Ok(Running::new(run, || (), ending))
 }

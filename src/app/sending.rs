@@ -1,17 +1,19 @@
 //! The sending half of a run: from the queue to the replayer.
 //!
 //! ```text
-//! capture or file thread --batches of jobs, each with its due time--> replayer (its own thread)
+//! capture or file thread --batches of jobs, each with its due time--> replayers (one thread for all)
 //! ```
 //!
 //! The channel has no bound of its own: the queue's budget lets out only so many messages, and a batch has at
 //! least one. Its sending half never blocks and needs no runtime. There is no thread in between: at 2,000
 //! requests/s each would cost a wake-up for every batch.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use crossbeam_channel::Sender;
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -23,9 +25,9 @@ use super::shared::Consumer;
 use super::supervise::{Ending, Event, spawn};
 use crate::replay::{Job, ReplayConfig, Replayer, Stop};
 
-/// A replayer that is set up but not started: no thread, no connection.
+/// Replayers that are set up but not started, one for each target: no thread, no connection.
 pub struct Sending {
-    replayer: Replayer,
+    replayers: Vec<Replayer>,
     stop_tx: watch::Sender<Stop>,
     priority: Priority,
     is_idle: bool,
@@ -33,9 +35,9 @@ pub struct Sending {
 
 impl Sending {
     /// Sets it up.
-    pub fn new(config: &ReplayConfig) -> anyhow::Result<Self> {
+    pub fn new(configs: &[ReplayConfig]) -> anyhow::Result<Self> {
         Ok(Self {
-            replayer: Replayer::new(config)?,
+            replayers: configs.iter().map(Replayer::new).collect::<Result<_, _>>()?,
             stop_tx: watch::channel(Stop::Go).0,
             priority: Priority::default(),
             is_idle: false,
@@ -48,10 +50,13 @@ impl Sending {
         self
     }
 
-    /// Where its counts can be read.
-    pub fn consumer(&self) -> Consumer {
-        let counts = self.replayer.counts();
-        Consumer::Target(Box::new(move || counts.snapshot()))
+    /// Where their counts can be read.
+    pub fn consumers(&self) -> Vec<Consumer> {
+        let consumer = |replayer: &Replayer| {
+            let counts = replayer.counts();
+            Consumer::Target(Box::new(move || counts.snapshot()))
+        };
+        self.replayers.iter().map(consumer).collect()
     }
 
     /// How to tell it to come to an end; after the first signal it has `drain` to do so.
@@ -67,30 +72,52 @@ impl Sending {
         }
     }
 
-    /// Starts the replayer. Returns where batches go in; the end is reported as an event.
+    /// Starts the replayers. Returns where batches go in; the end of all is reported as an event.
     pub fn spawn(self, pace: Pace, event_tx: Sender<Event>) -> anyhow::Result<Outlet> {
-        let (job_tx, job_rx) = mpsc::unbounded_channel();
-        // One thread for the loop and all requests: cheaper than handing them between threads.
+        // One thread for the loops and all requests: cheaper than handing them between threads.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("cannot start the async runtime")?;
-        let Self { replayer, stop_tx, priority, is_idle } = self;
+        let Self { replayers, stop_tx, priority, is_idle } = self;
+        let (mut job_txs, mut runs) = (Vec::new(), Vec::new());
+        for replayer in replayers {
+            let (job_tx, job_rx) = mpsc::unbounded_channel();
+            job_txs.push(job_tx);
+            runs.push(replayer.run(job_rx, stop_tx.subscribe()));
+        }
         let replay = move || {
             if is_idle {
                 priority.lower();
             }
-            runtime.block_on(replayer.run(job_rx, stop_tx.subscribe()));
+            runtime.block_on(join_all(runs));
             Ok(())
         };
         spawn("replay", event_tx, Event::ConsumerEnded, replay)?;
         let mut schedule = Schedule::new(pace);
-        Ok(Box::new(move |batch| job_tx.send(jobs(batch, &mut schedule)).is_ok()))
+        Ok(Box::new(move |batch| fan_out(jobs(batch, &mut schedule), &job_txs)))
     }
 }
 
-fn jobs(batch: Vec<Queued>, schedule: &mut Schedule) -> Vec<Job<Permit>> {
+/// A job for one of several targets. The permit is given back when the last is over.
+type SharedJob = Job<Arc<Permit>>;
+
+fn jobs(batch: Vec<Queued>, schedule: &mut Schedule) -> Vec<SharedJob> {
     let now = Instant::now();
-    let job = |(message, guard)| Job { due: schedule.due(&message, now), message, guard };
+    let job = |(message, permit)| Job {
+        due: schedule.due(&message, now),
+        message,
+        guard: Arc::new(permit),
+    };
     batch.into_iter().map(job).collect()
+}
+
+/// Gives every target a copy; false when one of them takes none any more.
+fn fan_out(jobs: Vec<SharedJob>, job_txs: &[mpsc::UnboundedSender<Vec<SharedJob>>]) -> bool {
+    let Some((last, others)) = job_txs.split_last() else { return false };
+    let mut is_taken = true;
+    for job_tx in others {
+        is_taken &= job_tx.send(jobs.clone()).is_ok();
+    }
+    last.send(jobs).is_ok() && is_taken
 }

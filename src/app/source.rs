@@ -4,6 +4,8 @@
 //! Guaranteed: everything before a fault is delivered; a fault ends its own file only and is an error
 //! behind the last; a file that is only cut off at its end is no error, but said, by its name.
 
+use std::time::Duration;
+
 use anyhow::bail;
 use crossbeam_channel::Sender;
 
@@ -14,8 +16,9 @@ use super::recordings::Recordings;
 use super::shared::{CaptureCounts, Shared};
 use super::supervise::{Event, spawn};
 use crate::capture::file::CaptureFile;
+use crate::cli::units::Rounds;
 use crate::http::Config;
-use crate::model::{Message, Watch};
+use crate::model::{Message, Timestamp, Watch};
 use crate::reassemble::Limits;
 
 /// Frames or records read from a file before what they completed is handed on. From a pipe it is one: the
@@ -31,6 +34,8 @@ pub(super) fn batch_of(name: &str) -> usize {
 pub struct Source {
     files: Files,
     reading: Reading,
+    /// The names, to open them again, and how often they are read.
+    again: Option<(Vec<String>, Rounds)>,
 }
 
 /// What goes on from one file to the next.
@@ -48,7 +53,13 @@ impl Source {
             true => Reading::Recordings(Box::new(Recordings::new(watch, http))),
             false => Reading::Captures(Box::new(Pipeline::new(watch, http, limits))),
         };
-        Self { files, reading }
+        Self { files, reading, again: None }
+    }
+
+    /// Reads the files of these names again and again. Each round is captured time behind the one before.
+    pub fn repeated(mut self, names: &[String], rounds: Rounds) -> Self {
+        self.again = Some((names.to_vec(), rounds));
+        self
     }
 
     /// The names for messages.
@@ -78,12 +89,39 @@ impl Source {
         mut self,
         mut sink: impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
     ) -> anyhow::Result<()> {
+        let Some((names, rounds)) = self.again.take() else {
+            return self.round(&mut sink).map(drop);
+        };
+        let mut shift = Shift::default();
+        let mut round = 0;
+        loop {
+            let mut shifted = |mut messages: Vec<Message>, counts| {
+                messages.iter_mut().for_each(|message| shift.apply(message, round));
+                sink(messages, counts)
+            };
+            if self.round(&mut shifted)? == Flow::Enough {
+                return Ok(());
+            }
+            round += 1;
+            let is_last = matches!(rounds, Rounds::Times(times) if round >= times);
+            if is_last || shift.is_empty() {
+                return Ok(());
+            }
+            self.files = Files::open(&names)?;
+        }
+    }
+
+    /// Reads all files once.
+    fn round(
+        &mut self,
+        sink: &mut impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
+    ) -> anyhow::Result<Flow> {
         let mut fault = None;
         let mut faults = 0_usize;
         while let Some(opened) = self.files.next_file() {
-            match opened.map_err(Into::into).and_then(|file| self.reading.file(file, &mut sink)) {
+            match opened.map_err(Into::into).and_then(|file| self.reading.file(file, sink)) {
                 Ok(Flow::More) => {}
-                Ok(Flow::Enough) => return Ok(()),
+                Ok(Flow::Enough) => return Ok(Flow::Enough),
                 Err(error) => {
                     if self.files.left() > 0 {
                         tracing::error!("{error:#}; going on with the next file");
@@ -93,17 +131,52 @@ impl Source {
                 }
             }
         }
+        let mut flow = Flow::More;
         if let Reading::Captures(pipeline) = &mut self.reading {
             pipeline.finish();
-            hand_on(pipeline, &mut sink);
+            flow = hand_on(pipeline, sink);
         }
         match fault {
-            None => Ok(()),
+            None => Ok(flow),
             Some(fault) if faults == 1 => Err(fault),
             Some(fault) => {
                 bail!("{faults} files could not be read to their end; the last: {fault:#}")
             }
         }
+    }
+}
+
+/// Puts each round behind the one before: its times, and its connections, which are others.
+#[derive(Default)]
+struct Shift {
+    /// First and last time of the first round.
+    span: Option<(Timestamp, Timestamp)>,
+}
+
+impl Shift {
+    /// Between the last message of a round and the first of the next.
+    const PAUSE: Duration = Duration::from_millis(1);
+    /// Connections of a recording bear their own numbers; no file has so many.
+    const CONNECTIONS: u32 = 40;
+
+    fn apply(&mut self, message: &mut Message, round: u64) {
+        let at = message.first_byte;
+        if round == 0 {
+            let (first, last) = self.span.get_or_insert((at, at));
+            (*first, *last) = ((*first).min(at), (*last).max(at));
+            return;
+        }
+        let Some((first, last)) = self.span else { return };
+        let rounds = u32::try_from(round).unwrap_or(u32::MAX);
+        let by = (last.since(first) + Self::PAUSE).saturating_mul(rounds);
+        message.first_byte = message.first_byte + by;
+        message.last_byte = message.last_byte + by;
+        message.conn = message.conn.wrapping_add(round << Self::CONNECTIONS);
+    }
+
+    /// Whether the first round gave nothing: no other will.
+    fn is_empty(&self) -> bool {
+        self.span.is_none()
     }
 }
 

@@ -16,7 +16,7 @@ use rustix::net::{AddressFamily, SocketType, socket};
 use serde::Serialize;
 
 use super::fault::permission_advice;
-use super::interfaces::{self, ANY};
+use super::interfaces::{self, ANY, Interface};
 use super::rights;
 
 mod sockets;
@@ -87,7 +87,7 @@ pub fn interface(name: &str) -> Check {
     let all = interfaces::list();
     let listed = || all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if name == ANY {
-        return Check::ok(NAME, format!("any: {}", listed()));
+        return any(NAME, &all, &listed());
     }
     match all.iter().find(|i| i.name == name) {
         Some(found) if found.up => Check::ok(NAME, found.to_string()),
@@ -100,6 +100,21 @@ pub fn interface(name: &str) -> Check {
             format!("these exist: any (all of them), {}", listed()),
         ),
     }
+}
+
+/// All interfaces at once. What passes two of them is seen twice and taken for one connection, but not
+/// where its addresses were translated in between: nothing in the packets tells that.
+fn any(name: &'static str, all: &[Interface], listed: &str) -> Check {
+    let what = format!("any: {listed}");
+    if all.iter().filter(|i| i.up && !i.loopback).count() < 2 {
+        return Check::ok(name, what);
+    }
+    Check::warn(
+        name,
+        what,
+        "where one of them translates addresses for another (Docker, kube-proxy), `any` sees a \
+         request once on each side and takes it for two: give the one interface that v1 is behind",
+    )
 }
 
 /// Whether something listens on the port, and where.

@@ -12,9 +12,11 @@ use super::units;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Replay")]
 pub struct TargetArgs {
-    /// The v2 service: http://host:port or https://host:port, with a prefix for every path if wanted.
-    #[arg(long, env = "SHADOWTAP_TO", value_name = "URL")]
-    pub to: String,
+    /// The v2 service: http://host:port or https://host:port, with a prefix for every path if wanted, or
+    /// unix:/path/of/socket. Several times for several: each gets a copy. `@25%` behind it for the requests of
+    /// a quarter of the connections.
+    #[arg(long, env = "SHADOWTAP_TO", value_name = "URL", required = true, value_delimiter = ',')]
+    pub to: Vec<String>,
 
     /// Methods that are sent: `safe` (GET, HEAD, OPTIONS, TRACE), `all`, or a list such as safe,POST. The
     /// others are held back and counted.
@@ -62,6 +64,15 @@ pub struct TargetArgs {
     /// Add a field with the captured client's address, such as X-Real-IP.
     #[arg(long, env = "SHADOWTAP_REALIP_HEADER", value_name = "NAME")]
     pub realip_header: Option<String>,
+
+    /// Try connecting to v2 again so many times before a request fails. A request itself is never sent twice.
+    #[arg(long, env = "SHADOWTAP_RETRY_CONNECT", default_value_t = 0, value_name = "N")]
+    pub retry_connect: u32,
+
+    /// Take v2 for dead after so many connections in a row that could not be made: what is due is shed and
+    /// counted, but for a probe now and then. 0 for never.
+    #[arg(long, env = "SHADOWTAP_BREAKER", default_value_t = 100, value_name = "N")]
+    pub breaker: u32,
 
     /// Idle connections to v2 that are kept at most.
     #[arg(long, env = "SHADOWTAP_MAX_IDLE", default_value_t = 512, value_name = "N")]

@@ -65,6 +65,47 @@ pub enum Speed {
     Max,
 }
 
+/// A moment in a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moment {
+    /// Of the clock: since 1970.
+    At(Duration),
+    /// So long after the first request.
+    After(Duration),
+}
+
+/// `2026-11-21T13:20:00Z` or `5m`: a time of RFC 3339, or so long after the first request.
+pub fn moment(text: &str) -> Result<Moment, String> {
+    if let Ok(after) = duration(text) {
+        return Ok(Moment::After(after));
+    }
+    let at = jiff::Timestamp::from_str(text.trim()).ok().and_then(|at| {
+        let (seconds, nanos) = (at.as_second(), at.subsec_nanosecond());
+        Some(Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanos).ok()?))
+    });
+    at.map(Moment::At).ok_or_else(|| {
+        format!("`{text}` is no time; write 2026-11-21T13:20:00Z, or 5m after the first request")
+    })
+}
+
+/// How often files are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rounds {
+    /// So many times.
+    Times(u64),
+    /// Until told to stop.
+    Forever,
+}
+
+/// `3`, or `forever`.
+pub fn rounds(text: &str) -> Result<Rounds, String> {
+    match text.parse::<u64>() {
+        Ok(times) if times > 0 => Ok(Rounds::Times(times)),
+        _ if text == "forever" => Ok(Rounds::Forever),
+        _ => Err(format!("`{text}` is no number of rounds; write 1 or more, or forever")),
+    }
+}
+
 /// Requests a second, from one rate to another.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Rates {
@@ -105,6 +146,12 @@ mod tests {
         assert!(duration("5").is_err_and(|e| e.contains("200ms")));
         assert_eq!(speed("0.25x"), Ok(Speed::Factor(0.25)));
         assert_eq!(speed("max"), Ok(Speed::Max));
+        assert_eq!(moment("5m"), Ok(Moment::After(Duration::from_secs(300))));
+        let at = Duration::from_millis(1_000_000_000_500);
+        assert_eq!(moment("2001-09-09T01:46:40.5Z"), Ok(Moment::At(at)));
+        assert!(moment("noon").is_err_and(|e| e.contains("2026-11-21T13:20:00Z")));
+        assert_eq!((rounds("3"), rounds("forever")), (Ok(Rounds::Times(3)), Ok(Rounds::Forever)));
+        assert!(rounds("0").is_err_and(|e| e.contains("forever")));
         assert_eq!(rates("500/s"), Ok(Rates { from: 500.0, to: 500.0 }));
         assert_eq!(rates("30/m..2/s"), Ok(Rates { from: 0.5, to: 2.0 }));
         for bad in ["500", "0/s", "1/s..", "-1/s", "1/d", "inf/s"] {

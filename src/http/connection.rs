@@ -36,7 +36,6 @@ pub struct Connection {
     low: State,
     high: State,
     pub(super) pairing: Pairing,
-    pub(super) requests: u32,
     pub(super) responses: u32,
     pub(super) client: Option<Side>,
     /// Whether a message was seen: what comes is HTTP.
@@ -54,7 +53,6 @@ impl Connection {
             low: start(),
             high: start(),
             pairing: Pairing::new(info.from_start),
-            requests: 0,
             responses: 0,
             client: info.client,
             is_http: false,

@@ -105,8 +105,8 @@ impl Connection {
 
     /// Counts a request and notes that it waits for its response.
     fn next_request(&mut self, method: &[u8], cx: &Context<'_>) -> u32 {
-        let index = self.requests;
-        self.requests = self.requests.wrapping_add(1);
+        let index = self.pairing.requests;
+        self.pairing.requests = index.wrapping_add(1);
         if cx.config.read_responses {
             let server = self.client.unwrap_or(Side::Low).peer();
             let is_server_idle = self.state(server).is_between();

@@ -64,7 +64,12 @@ fn run(
     let mut flow = reader.opened(&info);
     let (mut delivered, mut shown) = (0, Vec::new());
     let mut feed = |reader: &mut HttpReader, flow: &mut _, side: Side, bytes: &[u8]| {
-        let piece = Piece { at: Timestamp::ZERO, bytes, segment_start: true, conflict: false };
+        let piece = Piece {
+            at: Timestamp::ZERO,
+            bytes,
+            segment_start: true,
+            anomalies: Default::default(),
+        };
         reader.data(&info, flow, side, piece);
         delivered += bytes.len() as u64;
         let counts = reader.counts();

@@ -126,7 +126,9 @@ fn parse_into<'b>(
             }
             let status = response.code.unwrap_or(0);
             let reason = match response.reason {
-                Some("") | None => Span::default(),
+                // Also what httparse says of a reason with bytes of 0x80 and above, which RFC 9112
+                // section 4 allows.
+                Some("") | None => lenient::reason(bytes),
                 Some(reason) => span_of(bytes, reason.as_bytes()),
             };
             let fields = fields_of(bytes, response.headers);
@@ -198,6 +200,17 @@ mod tests {
             head.fields.iter().map(|f| (&GET[f.name.range()], &GET[f.value.range()])).collect();
         assert_eq!(fields, [(&b"Host"[..], &b"x"[..]), (b"Empty", b"")]);
         assert!(head.anomalies.is_empty());
+    }
+
+    #[test]
+    fn a_reason_is_kept_whatever_its_bytes() {
+        for want in [&b"OK"[..], b"", b"Fine, \xe4ll right", "S\u{fc}\u{df}".as_bytes()] {
+            let bytes = [b"HTTP/1.1 200 ", want, b"\r\nA: b\r\n\r\n"].concat();
+            let head = parse(&bytes, Role::Server).unwrap();
+            let StartLine::Response { status: 200, reason } = head.start else { unreachable!() };
+            assert_eq!(&bytes[reason.range()], want);
+            assert!(head.anomalies.is_empty(), "{:?}", head.anomalies);
+        }
     }
 
     #[test]

@@ -37,9 +37,7 @@ impl Connection {
         if after_empty {
             anomalies.insert(Anomaly::LeadingEmptyLine);
         }
-        if piece.conflict {
-            anomalies.insert(Anomaly::OverlapConflict);
-        }
+        anomalies.merge(piece.anomalies);
         let seen = Seen { first_byte: piece.at, last_byte: piece.at, anomalies };
         // The common case: the whole head in one segment, parsed where it lies.
         match head::find_end(piece.bytes, &mut 0) {

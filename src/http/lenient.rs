@@ -157,6 +157,15 @@ fn status_line(
     Some((StartLine::Response { status, reason }, version))
 }
 
+/// The reason phrase of a response's head, as it was sent.
+pub(super) fn reason(bytes: &[u8]) -> Span {
+    let line = Lines { bytes, at: 0 }.find(|line| !line.range().is_empty());
+    match line.and_then(|line| status_line(bytes, line, &mut Anomalies::default())) {
+        Some((StartLine::Response { reason, .. }, _)) => reason,
+        _ => Span::default(),
+    }
+}
+
 fn version(text: &[u8]) -> Option<Version> {
     match text {
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9'] => {

@@ -124,9 +124,7 @@ impl Open {
     /// Reads on. Says how many of the bytes belong to this message.
     pub fn feed(&mut self, piece: Piece<'_>, config: &Config) -> Fed {
         self.origin.last_byte = piece.at;
-        if piece.conflict {
-            self.origin.anomalies.insert(Anomaly::OverlapConflict);
-        }
+        self.origin.anomalies.merge(piece.anomalies);
         let input = piece.bytes;
         let fed = match &mut self.body {
             Body::Known { left } => {

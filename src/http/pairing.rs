@@ -48,6 +48,8 @@ pub(super) struct Pairing {
     first: Option<Pending>,
     #[allow(clippy::box_collection, reason = "an idle connection must stay small")]
     more: Option<Box<VecDeque<Pending>>>,
+    /// Requests begun so far. Here, since there is room: an idle connection must stay small.
+    pub requests: u32,
     missed: Missed,
     /// Whether the client ever sent a request before the last one was answered.
     is_pipelining: bool,
@@ -63,6 +65,7 @@ impl Pairing {
         Self {
             first: None,
             more: None,
+            requests: 0,
             missed,
             is_pipelining: false,
             is_answered_since: false,

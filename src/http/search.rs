@@ -32,11 +32,7 @@ impl Connection {
                 partial
             }
             None if arrived.segment_start => {
-                let mut anomalies = Anomalies::default();
-                if arrived.conflict {
-                    anomalies.insert(Anomaly::OverlapConflict);
-                }
-                Box::new(Partial::new(arrived, role, anomalies))
+                Box::new(Partial::new(arrived, role, arrived.anomalies))
             }
             None => {
                 self.set_state(side, State::Search(None));
@@ -83,7 +79,7 @@ impl Connection {
             at: partial.last_byte,
             bytes: behind,
             segment_start: partial.is_start(end),
-            conflict: false,
+            anomalies: Anomalies::default(),
         };
         self.consume(side, rest, cx);
     }

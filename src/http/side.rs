@@ -6,7 +6,7 @@ use super::head::{self, Role};
 use super::open::Open;
 use super::sniff;
 use crate::model::ledger::Skipped;
-use crate::model::{Anomalies, Anomaly, Piece, Timestamp};
+use crate::model::{Anomalies, Piece, Timestamp};
 
 /// Where one direction is.
 #[derive(Debug)]
@@ -177,9 +177,7 @@ impl Partial {
     }
 
     pub fn append(&mut self, piece: Piece<'_>) {
-        if piece.conflict {
-            self.anomalies.insert(Anomaly::OverlapConflict);
-        }
+        self.anomalies.merge(piece.anomalies);
         self.has_newline = self.has_newline || memchr::memchr(b'\n', piece.bytes).is_some();
         self.bytes.extend_from_slice(piece.bytes);
         self.last_byte = piece.at;

@@ -49,6 +49,9 @@ causes!(
         CaptureEnded = "capture_ended",
         /// The server answered finally before the request was complete.
         AnsweredEarly = "answered_early",
+        /// A byte within the message or beside it was urgent (RFC 9293 3.8.5) and is left out: so v1's
+        /// kernel gives it to every program that does not ask for it in line (`SO_OOBINLINE`).
+        UrgentData = "urgent_data",
     }
 );
 

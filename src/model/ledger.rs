@@ -25,7 +25,8 @@ pub struct PacketCounts {
     pub interface_dropped: u64,
 }
 
-/// TCP payload bytes: `received = delivered + duplicate + other_direction + refused + buffered`.
+/// TCP payload bytes: `received = delivered + duplicate + other_direction + refused + urgent +
+/// buffered`.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize)]
 pub struct StreamCounts {
     /// Connections that had data or a handshake.
@@ -42,6 +43,8 @@ pub struct StreamCounts {
     pub other_direction: u64,
     /// Bytes outside the window, after the end of the connection, or over a limit.
     pub refused: u64,
+    /// Urgent bytes, which the receiving kernel takes out of the stream (RFC 9293 3.8.5).
+    pub urgent: u64,
     /// Bytes waiting behind a hole now.
     pub buffered: u64,
     /// Bytes acknowledged by their receiver but never seen here, or skipped over to go on.
@@ -114,6 +117,8 @@ causes!(
         Ambiguous = "ambiguous",
         /// CONNECT or Upgrade: cannot be replayed as a request.
         NotReplayable = "not_replayable",
+        /// Before `--from` or behind `--until`.
+        OutOfRange = "out_of_range",
         /// The queue was full (live only; a file waits).
         QueueFull = "shed_queue_full",
     }
@@ -214,6 +219,8 @@ causes!(
 causes!(
     /// Why a queued request was given up before v2 could answer it.
     ShedLater, SHED_LATER {
+        /// Not among the share of connections that this target gets.
+        SampledOut = "sampled_out",
         /// Later than `--max-lag` when its turn came.
         Lag = "lag",
         /// Behind a request of its connection that failed, with `--on-break stop`.
@@ -352,7 +359,8 @@ impl Snapshot {
         let p = &self.packets;
         check("packets.received", p.received, p.decoded + p.ignored.total());
         let s = &self.streams;
-        let fates = s.delivered + s.duplicate + s.other_direction + s.refused + s.buffered;
+        let fates =
+            s.delivered + s.duplicate + s.other_direction + s.refused + s.urgent + s.buffered;
         check("streams.received", s.received, fates);
         let h = &self.http;
         check("streams.delivered", s.delivered, h.messages + h.skipped.total() + h.open);

@@ -31,6 +31,8 @@ pub struct Segment<'a> {
     pub ack: Option<SeqNum>,
     /// Control bits.
     pub flags: Flags,
+    /// The urgent pointer as it stands in the header, when the URG bit is set.
+    pub urgent: Option<u16>,
     /// The payload bytes captured.
     pub payload: &'a [u8],
     /// Payload bytes that were on the wire behind `payload` but not captured (snapped).

@@ -1,7 +1,7 @@
 //! What reassembly tells its reader: connections opened, bytes in order, holes, ends.
 
 use super::tally::causes;
-use super::{Endpoint, FlowKey, Side, Timestamp};
+use super::{Anomalies, Endpoint, FlowKey, Side, Timestamp};
 
 /// What is known of a connection when its first bytes are about to be delivered.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +32,9 @@ pub struct Piece<'a> {
     pub bytes: &'a [u8],
     /// Whether the first byte is also the first byte of a segment as it was sent.
     pub segment_start: bool,
-    /// Whether another segment carried other bytes for the same sequence numbers.
-    pub conflict: bool,
+    /// What is odd about these bytes below HTTP: another segment carried others for the same sequence
+    /// numbers, or a byte between them was urgent and is not among them.
+    pub anomalies: Anomalies,
 }
 
 /// A hole: bytes of one direction that the capture never saw.

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::engine::Reassembler;
-use super::flow::{Flow, scope_of};
+use super::flow::{Flow, compact_encapsulation, scope_of};
 use super::half::Half;
 use super::syn_cache::Opening;
 use crate::model::{CloseReason, FlowInfo, FlowKey, Ignored, Segment, SeqNum, Side, StreamHandler};
@@ -32,6 +32,8 @@ impl Handshake {
     /// The side that opened the connection, where it is known. `side` is the segment's sender.
     fn opener(self, side: Side) -> Option<Side> {
         match (self.mine, self.peers) {
+            // Both at once (RFC 9293 3.5): who is the server is not told by who began.
+            (Some(mine), Some(peers)) if mine.is_answer && peers.is_answer => None,
             (Some(mine), _) if mine.is_answer => Some(side.peer()),
             (Some(_), _) => Some(side),
             (None, Some(peers)) if peers.is_answer => Some(side),
@@ -76,7 +78,8 @@ impl<H: StreamHandler> Reassembler<H> {
             is_scoped = true;
         }
         if self.table.has_scoped()
-            && let Some(slot) = self.table.find(key, scope_of(segment.encapsulation))
+            && let Some(slot) =
+                self.table.find(key, scope_of(compact_encapsulation(segment.encapsulation)))
         {
             return Ok(self.known(slot, side, segment));
         }
@@ -87,7 +90,7 @@ impl<H: StreamHandler> Reassembler<H> {
     /// in the same encapsulation, else when its numbers fit (bridge and veth, a mirror of both ends).
     fn belongs(&self, slot: u32, side: Side, segment: &Segment<'_>) -> bool {
         let Some(flow) = self.table.get(slot) else { return false };
-        if flow.encapsulation == segment.encapsulation {
+        if flow.encapsulation == compact_encapsulation(segment.encapsulation) {
             return true;
         }
         let near = |half: &Half, seq: SeqNum| {
@@ -108,7 +111,7 @@ impl<H: StreamHandler> Reassembler<H> {
             return Some(slot);
         }
         let has_data = !segment.payload.is_empty();
-        let (key, half) = (flow.info.key, flow.half(side));
+        let (key, half) = (flow.key.full(), flow.half(side));
         let far = |seq: SeqNum| seq.distance(half.next()).unsigned_abs() > SAME_STREAM;
         let is_elsewhere = is_over && has_data && (!half.known || far(segment.seq));
         let is_successor = flow.is_challenged && {
@@ -128,14 +131,20 @@ impl<H: StreamHandler> Reassembler<H> {
     /// A SYN on a known 4-tuple: repeated, or the first of a new connection. It is believed only
     /// when the handshake goes on: a forged SYN must not end a connection.
     fn known_syn(&mut self, slot: u32, side: Side, segment: &Segment<'_>) -> Option<u32> {
-        let now = self.now;
+        let tick = self.tick;
         let flow = self.table.get_mut(slot)?;
         let is_over = flow.is_over();
+        let is_overtaken = flow.half_mut(side).begins_at(segment.data_seq());
+        let is_answered = segment.ack.is_some_and(|ack| flow.half_mut(side.peer()).begins_at(ack));
+        if is_overtaken || is_answered {
+            flow.half_mut(side).start(segment.data_seq());
+            return Some(slot);
+        }
         let is_repeated = flow.half(side).known && flow.half(side).first() == segment.data_seq();
         if is_repeated && !is_over {
             return Some(slot);
         }
-        if is_repeated && now < flow.last + SECOND_SIGHTING {
+        if is_repeated && flow.last.age(tick) < SECOND_SIGHTING {
             self.count_unclaimed(segment, false);
             return None;
         }
@@ -153,7 +162,7 @@ impl<H: StreamHandler> Reassembler<H> {
             return self.replace(slot, side, segment);
         }
         flow.is_challenged = true;
-        let key = flow.info.key;
+        let key = flow.key.full();
         self.remember(&key, side, segment);
         self.count_unclaimed(segment, false);
         None
@@ -162,7 +171,7 @@ impl<H: StreamHandler> Reassembler<H> {
     /// The old connection ends because a new one has its 4-tuple, which this segment may begin.
     fn replace(&mut self, slot: u32, side: Side, segment: &Segment<'_>) -> Option<u32> {
         let flow = self.table.get(slot)?;
-        let (key, is_scoped) = (flow.info.key, flow.is_scoped);
+        let (key, is_scoped) = (flow.key.full(), flow.is_scoped);
         self.close(slot, CloseReason::Reused);
         self.table.remove(slot);
         self.begin(&key, is_scoped, side, segment).unwrap_or_else(|_| {
@@ -222,16 +231,16 @@ impl<H: StreamHandler> Reassembler<H> {
             self.count_unclaimed(segment, unread == Some(side));
             return Ok(None);
         }
-        let info =
-            FlowInfo { conn: self.next_conn, key: *key, client, from_start: opener.is_some() };
-        let mut flow = Flow::new(info, segment.encapsulation, is_scoped, unread, self.now);
+        let from_start = handshake.mine.is_some() || handshake.peers.is_some();
+        let info = FlowInfo { conn: self.next_conn, key: *key, client, from_start };
+        let mut flow = Flow::new(&info, segment.encapsulation, is_scoped, unread, self.tick);
         self.set_first(&mut flow, handshake, side, segment);
         for side in [Side::Low, Side::High] {
             self.syns.remove(self.table.hash_opening(key, side, segment.encapsulation));
         }
         self.make_room();
         self.open(&mut flow);
-        Ok(Some(self.table.insert(flow, self.now)))
+        Ok(Some(self.table.insert(flow, self.tick)))
     }
 
     /// Sets the first sequence number of both sides, as far as the handshake tells.
@@ -257,10 +266,10 @@ impl<H: StreamHandler> Reassembler<H> {
 
     /// Tells the reader of a connection, which gets the next number.
     pub(super) fn open(&mut self, flow: &mut Flow<H::Flow>) {
-        flow.info.conn = self.next_conn;
+        flow.conn = self.next_conn;
         self.next_conn = self.next_conn.saturating_add(1);
         self.counts.flows = self.counts.flows.saturating_add(1);
-        flow.handler = Some(self.handler.opened(&flow.info));
+        flow.handler = Some(self.handler.opened(&flow.info()));
     }
 
     /// Counts the payload of a segment that begins or belongs to nothing.

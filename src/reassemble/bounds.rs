@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::clock::MAX_STEP;
 use super::engine::Reassembler;
 use super::flow::{Context, Outcome};
 use super::holes::Patience;
@@ -21,15 +22,18 @@ impl<H: StreamHandler> Reassembler<H> {
         if let Outcome::Over(why) = outcome {
             return self.close(slot, why);
         }
-        let (now, grace) = (self.now, self.limits.acknowledged_grace);
+        let (now, tick, grace) = (self.now, self.tick, self.limits.acknowledged_grace);
         let Some(flow) = self.table.get_mut(slot) else { return };
         if flow.held_memory() > self.limits.flow_memory {
             let keep = (self.limits.flow_memory / 2).max(1);
-            let mut cx = Context { handler: &mut self.handler, counts: &mut self.counts, now };
+            let mut cx =
+                Context { handler: &mut self.handler, counts: &mut self.counts, now, tick };
             if let Outcome::Over(why) = flow.flush(keep, &mut cx) {
                 return self.close(slot, why);
             }
         }
+        flow.low.tidy();
+        flow.high.tidy();
         if flow.is_stuck(now) && !flow.is_queued {
             flow.is_queued = true;
             self.stuck.push_back((now + grace, slot, flow.generation));
@@ -44,8 +48,8 @@ impl<H: StreamHandler> Reassembler<H> {
             acknowledged: self.limits.acknowledged_grace,
             unacknowledged: self.limits.reorder_time,
         };
-        let mut cx =
-            Context { handler: &mut self.handler, counts: &mut self.counts, now: self.now };
+        let (now, tick) = (self.now, self.tick);
+        let mut cx = Context { handler: &mut self.handler, counts: &mut self.counts, now, tick };
         let Some(flow) = self.table.redeem(slot, generation) else { return };
         flow.is_queued = false;
         if flow.is_over() {
@@ -57,22 +61,52 @@ impl<H: StreamHandler> Reassembler<H> {
 
     /// Brings the charge for one connection up to date.
     fn charge(&mut self, slot: u32) {
-        let now = self.now;
+        let tick = self.tick;
         let Some(flow) = self.table.get_mut(slot) else { return };
         let reader = flow.handler.as_ref().map_or(0, |f| self.handler.held(f));
         let held = flow.held_memory().saturating_add(reader);
-        if held == flow.charged {
+        let before = flow.charged();
+        let charged = flow.charge(held);
+        if charged == before {
             return;
         }
-        self.charged = self.charged.saturating_sub(flow.charged).saturating_add(held);
-        if flow.charged == 0 {
-            flow.held_since = now;
+        if before == 0 {
+            flow.held_since = tick;
         }
-        flow.charged = held;
+        self.charged = self.charged.saturating_sub(before).saturating_add(charged);
+        let (began, ended) = (usize::from(before == 0), usize::from(charged == 0));
+        self.holding = self.holding.saturating_add(began).saturating_sub(ended);
+        let Some(flow) = self.table.get_mut(slot) else { return };
         if held > 0 && !flow.is_holder {
             flow.is_holder = true;
-            self.holders.push_back((now, slot, flow.generation));
+            self.holders.push_back((tick, slot, flow.generation));
+            self.sweep_holders();
         }
+    }
+
+    /// Forgets the charge for one connection.
+    pub(super) fn discharge(&mut self, slot: u32) {
+        let Some(flow) = self.table.get_mut(slot) else { return };
+        let before = flow.charged();
+        flow.charge(0);
+        self.charged = self.charged.saturating_sub(before);
+        self.holding = self.holding.saturating_sub(usize::from(before > 0));
+    }
+
+    /// Takes those out of line that hold nothing any more, when they are more than half: else each
+    /// connection that ever held something would keep its place.
+    fn sweep_holders(&mut self) {
+        const FEW: usize = 64;
+        if self.holders.len() <= FEW.max(2 * self.holding) {
+            return;
+        }
+        let table = &mut self.table;
+        self.holders.retain(|&(_, slot, generation)| {
+            let Some(flow) = table.redeem(slot, generation) else { return false };
+            flow.is_holder = flow.charged() > 0;
+            flow.is_holder
+        });
+        self.holders.shrink_to(FEW.max(2 * self.holders.len()));
     }
 
     /// Gives up what is held for the connection that has held something for longest; false when none
@@ -81,10 +115,10 @@ impl<H: StreamHandler> Reassembler<H> {
         while let Some((since, slot, generation)) = self.holders.pop_front() {
             let Some(flow) = self.table.redeem(slot, generation) else { continue };
             flow.is_holder = false;
-            if flow.charged == 0 {
+            if flow.charged() == 0 {
                 continue;
             }
-            if flow.held_since > since {
+            if flow.held_since.is_after(since) {
                 // It has held nothing in between: its place is further back.
                 flow.is_holder = true;
                 self.holders.push_back((flow.held_since, slot, generation));
@@ -98,23 +132,24 @@ impl<H: StreamHandler> Reassembler<H> {
 
     /// Closes a connection as evicted and opens it again from the middle, under a new number.
     fn evict_in_place(&mut self, slot: u32) {
-        let now = self.now;
-        let mut cx = Context { handler: &mut self.handler, counts: &mut self.counts, now };
+        let (now, tick) = (self.now, self.tick);
+        let mut cx = Context { handler: &mut self.handler, counts: &mut self.counts, now, tick };
         let Some(flow) = self.table.get_mut(slot) else { return };
         let outcome = flow.flush(0, &mut cx);
-        let (info, reader) = (flow.info, flow.handler.take());
-        self.charged = self.charged.saturating_sub(flow.charged);
-        flow.charged = 0;
+        flow.low.forget();
+        flow.high.forget();
+        let (info, reader) = (flow.info(), flow.handler.take());
+        self.discharge(slot);
         if let Some(reader) = reader {
             self.handler.closed(&info, reader, now, CloseReason::Evicted);
             self.counts.closed.count(CloseReason::Evicted);
         }
         if outcome != Outcome::Open {
-            return self.table.mark_over(slot, now);
+            return self.table.mark_over(slot, tick);
         }
-        flow.info.from_start = false;
-        flow.info.conn = self.next_conn;
-        flow.handler = Some(self.handler.opened(&flow.info));
+        let Some(flow) = self.table.get_mut(slot) else { return };
+        (flow.from_start, flow.conn) = (false, self.next_conn);
+        flow.handler = Some(self.handler.opened(&flow.info()));
         self.next_conn = self.next_conn.saturating_add(1);
         self.counts.flows = self.counts.flows.saturating_add(1);
     }
@@ -122,8 +157,8 @@ impl<H: StreamHandler> Reassembler<H> {
     /// Makes room for one more connection in the table.
     pub(super) fn make_room(&mut self) {
         while self.table.len() >= self.limits.flows.max(1) {
-            let over = self.table.oldest(Order::Over, self.now);
-            let Some(slot) = over.or_else(|| self.table.oldest(Order::Open, self.now)) else {
+            let over = self.table.oldest(Order::Over, self.tick);
+            let Some(slot) = over.or_else(|| self.table.oldest(Order::Open, self.tick)) else {
                 return;
             };
             self.close(slot, CloseReason::Evicted);
@@ -142,8 +177,9 @@ impl<H: StreamHandler> Reassembler<H> {
     }
 
     fn expire(&mut self, order: Order, after: Duration) {
-        while let Some(slot) = self.table.oldest(order, self.now) {
-            let is_due = self.table.get(slot).is_some_and(|flow| flow.last + after <= self.now);
+        let after = after.min(MAX_STEP);
+        while let Some(slot) = self.table.oldest(order, self.tick) {
+            let is_due = self.table.get(slot).is_some_and(|flow| flow.last.age(self.tick) >= after);
             if !is_due {
                 return;
             }

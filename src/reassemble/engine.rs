@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::clock::Clock;
+use super::clock::{Clock, Tick};
 use super::flow::Context;
 use super::syn_cache::SynCache;
 use super::table::Table;
@@ -20,8 +20,8 @@ pub struct Limits {
     pub memory: usize,
     /// Memory for the waiting segments of one connection, in bytes; beyond it holes are given up.
     pub flow_memory: usize,
-    /// Connections known at once, those only remembered included. One that is idle costs some 300
-    /// bytes.
+    /// Connections known at once, those only remembered included. One that is idle costs less than 200
+    /// bytes (IPv6: 250).
     pub flows: usize,
     /// A connection without a packet for this long is forgotten; its next packet starts it anew.
     pub idle: Duration,
@@ -63,11 +63,15 @@ pub struct Reassembler<H: StreamHandler> {
     pub(super) next_conn: u64,
     clock: Clock,
     pub(super) now: Timestamp,
+    /// The same, as it is kept of connections.
+    pub(super) tick: Tick,
     pub(super) next_expiry: Timestamp,
     /// Memory charged for all connections, in bytes.
     pub(super) charged: usize,
+    /// Connections that hold memory.
+    pub(super) holding: usize,
     /// Connections that hold memory, in the order in which they began to.
-    pub(super) holders: VecDeque<(Timestamp, u32, u32)>,
+    pub(super) holders: VecDeque<(Tick, u32, u32)>,
     /// Connections that wait for time to pass, in the order in which they must be looked at.
     pub(super) stuck: VecDeque<(Timestamp, u32, u32)>,
 }
@@ -87,8 +91,10 @@ impl<H: StreamHandler> Reassembler<H> {
             next_conn: 0,
             clock: Clock::default(),
             now: Timestamp::ZERO,
+            tick: Tick::default(),
             next_expiry: Timestamp::ZERO,
             charged: 0,
+            holding: 0,
             holders: VecDeque::new(),
             stuck: VecDeque::new(),
         }
@@ -120,10 +126,10 @@ impl<H: StreamHandler> Reassembler<H> {
         let (key, side) = FlowKey::new(segment.src, segment.dst);
         let Some(slot) = self.slot_for(&key, side, segment)? else { return Ok(()) };
         self.counts.received = self.counts.received.saturating_add(segment.payload.len() as u64);
-        let now = self.now;
-        let mut cx = Context { handler: &mut self.handler, counts: &mut self.counts, now };
+        let (now, tick) = (self.now, self.tick);
+        let mut cx = Context { handler: &mut self.handler, counts: &mut self.counts, now, tick };
         let Some(flow) = self.table.get_mut(slot) else { return Ok(()) };
-        flow.last = now;
+        flow.last = tick;
         let outcome = flow.receive(side, segment, &mut cx);
         self.settle(slot, outcome);
         Ok(())
@@ -132,6 +138,7 @@ impl<H: StreamHandler> Reassembler<H> {
     /// Lets packet time pass: holes are given up, idle connections forgotten.
     pub fn advance(&mut self, at: Timestamp) {
         self.now = self.clock.advance(at);
+        self.tick = self.clock.tick();
         while let Some(&(due, slot, generation)) = self.stuck.front()
             && due <= self.now
         {
@@ -144,7 +151,7 @@ impl<H: StreamHandler> Reassembler<H> {
     /// Ends every connection, as at the end of the capture.
     pub fn finish(&mut self) {
         let mut slots = self.table.slots();
-        slots.sort_by_key(|&slot| self.table.get(slot).map_or(u64::MAX, |f| f.info.conn));
+        slots.sort_by_key(|&slot| self.table.get(slot).map_or(u64::MAX, |f| f.conn));
         for slot in slots {
             self.close(slot, CloseReason::EndOfCapture);
             self.table.remove(slot);
@@ -154,16 +161,18 @@ impl<H: StreamHandler> Reassembler<H> {
     /// Ends a connection: what still waits is delivered, the reader is told. It stays in the table
     /// to be remembered. Does nothing for one that is over.
     pub(super) fn close(&mut self, slot: u32, why: CloseReason) {
-        let now = self.now;
-        let mut cx = Context { handler: &mut self.handler, counts: &mut self.counts, now };
+        let (now, tick) = (self.now, self.tick);
+        let mut cx = Context { handler: &mut self.handler, counts: &mut self.counts, now, tick };
         let Some(flow) = self.table.get_mut(slot).filter(|flow| !flow.is_over()) else { return };
         flow.flush(0, &mut cx);
-        self.charged = self.charged.saturating_sub(flow.charged);
-        flow.charged = 0;
+        flow.low.tidy();
+        flow.high.tidy();
+        let info = flow.info();
         if let Some(reader) = flow.handler.take() {
-            self.handler.closed(&flow.info, reader, now, why);
+            self.handler.closed(&info, reader, now, why);
         }
+        self.discharge(slot);
         self.counts.closed.count(why);
-        self.table.mark_over(slot, now);
+        self.table.mark_over(slot, tick);
     }
 }

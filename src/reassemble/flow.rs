@@ -4,28 +4,43 @@
 //! other side's bytes that their sender had acknowledged were delivered, so that cause comes before
 //! effect even where the capture swapped packets; a hole is given up when told so, never before.
 
+use super::clock::Tick;
 use super::half::{Arrival, Half};
+use super::key::CompactKey;
+use super::table::Link;
 use crate::model::ledger::StreamCounts;
-use crate::model::{CloseReason, FlowInfo, Piece, Segment, SeqNum, Side, StreamHandler, Timestamp};
+use crate::model::{
+    Anomalies, Anomaly, CloseReason, FlowInfo, Piece, Segment, SeqNum, Side, StreamHandler,
+    Timestamp,
+};
 
-/// One connection in the flow table.
+/// One connection in the flow table. 112 bytes and the reader's part: the order of the fields is the
+/// compiler's.
 #[derive(Debug)]
 pub(super) struct Flow<F> {
-    pub info: FlowInfo,
-    /// Encapsulation of the first packet; see [`super::admit`] on second sightings.
-    pub encapsulation: u64,
+    /// See [`FlowInfo::conn`].
+    pub conn: u64,
+    pub key: CompactKey,
+    /// A hash of the encapsulation of the first packet; see [`super::admit`] on second sightings.
+    pub encapsulation: u32,
     pub low: Half,
     pub high: Half,
     /// The reader's part; `None` once the connection is over and only remembered.
     pub handler: Option<F>,
     /// Time of the last segment.
-    pub last: Timestamp,
+    pub last: Tick,
     /// Since when it has held memory, where it does.
-    pub held_since: Timestamp,
-    /// Memory charged for this connection, in bytes.
-    pub charged: usize,
+    pub held_since: Tick,
+    /// Its place in an order of age; the table's.
+    pub link: Link,
+    /// Memory charged for this connection, in units of [`CHARGE_UNIT`].
+    charged: u32,
     /// Distinguishes this connection from an earlier one in the same slot.
     pub generation: u32,
+    /// See [`FlowInfo::client`].
+    pub client: Option<Side>,
+    /// See [`FlowInfo::from_start`].
+    pub from_start: bool,
     /// Whether the encapsulation is part of its key: another connection has the same 4-tuple.
     pub is_scoped: bool,
     /// The side whose bytes are not read (responses, where they were not asked for).
@@ -37,6 +52,9 @@ pub(super) struct Flow<F> {
     /// Whether a SYN of a possible successor was seen.
     pub is_challenged: bool,
 }
+
+/// Memory is charged in units of so many bytes, as allocators give it.
+const CHARGE_UNIT: usize = 16;
 
 /// What a segment did to its connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,38 +71,66 @@ pub(super) struct Context<'a, H> {
     pub counts: &'a mut StreamCounts,
     /// The reassembler's time.
     pub now: Timestamp,
+    /// The same, as it is kept of connections.
+    pub tick: Tick,
+}
+
+/// An encapsulation as it is kept of every connection: 32 bits tell the few there are apart.
+pub(super) fn compact_encapsulation(encapsulation: u64) -> u32 {
+    (encapsulation ^ encapsulation >> 32) as u32
 }
 
 /// What a key alone does not tell of a connection in this encapsulation: never 0, which stands for the
 /// first connection of a 4-tuple, whatever its encapsulation.
-pub(super) fn scope_of(encapsulation: u64) -> u64 {
-    encapsulation.wrapping_add(1).max(1)
+pub(super) fn scope_of(encapsulation: u32) -> u64 {
+    u64::from(encapsulation) + 1
 }
 
 impl<F> Flow<F> {
     pub fn new(
-        info: FlowInfo,
+        info: &FlowInfo,
         encapsulation: u64,
         is_scoped: bool,
         unread: Option<Side>,
-        now: Timestamp,
+        now: Tick,
     ) -> Self {
         Self {
-            info,
-            encapsulation,
+            conn: info.conn,
+            key: CompactKey::new(&info.key),
+            encapsulation: compact_encapsulation(encapsulation),
             low: Half::default(),
             high: Half::default(),
             handler: None,
             last: now,
             held_since: now,
+            link: Link::default(),
             charged: 0,
             generation: 0,
+            client: info.client,
+            from_start: info.from_start,
             is_scoped,
             unread,
             is_holder: false,
             is_queued: false,
             is_challenged: false,
         }
+    }
+
+    /// What the reader is told of it.
+    pub fn info(&self) -> FlowInfo {
+        let (client, from_start) = (self.client, self.from_start);
+        FlowInfo { conn: self.conn, key: self.key.full(), client, from_start }
+    }
+
+    /// Memory charged for this connection, in bytes.
+    pub fn charged(&self) -> usize {
+        self.charged as usize * CHARGE_UNIT
+    }
+
+    /// Charges so much memory, rounded up, and says what is charged.
+    pub fn charge(&mut self, bytes: usize) -> usize {
+        self.charged = u32::try_from(bytes.div_ceil(CHARGE_UNIT)).unwrap_or(u32::MAX);
+        self.charged()
     }
 
     /// The part of its key that is not the 4-tuple.
@@ -127,6 +173,7 @@ impl<F> Flow<F> {
     where
         H: StreamHandler<Flow = F>,
     {
+        self.resolve_doubts(side, segment, cx);
         if let Some(ack) = segment.ack {
             self.half_mut(side.peer()).acknowledge(ack);
         }
@@ -136,17 +183,22 @@ impl<F> Flow<F> {
             return self.pump(cx);
         }
         let seq = segment.data_seq();
-        if segment.wire_len() > 0 || segment.flags.fin {
+        if !(self.from_start || segment.payload.is_empty() || self.unread == Some(side)) {
+            self.half_mut(side).start_in_doubt(seq, cx.now);
+        } else if segment.wire_len() > 0 || segment.flags.fin {
             self.half_mut(side).start(seq);
         }
         if self.unread == Some(side) {
             self.follow_unread(side, seq, segment, cx);
             return self.pump(cx);
         }
+        if let Some(pointer) = segment.urgent {
+            self.half_mut(side).urge(seq, segment.wire_len(), pointer);
+        }
         let after = segment.ack.filter(|_| self.unread != Some(side.peer()));
         let is_in_turn = after.is_none_or(|ack| self.half(side.peer()).has_reached(ack));
         // The common case: the next bytes, nothing waiting, delivered where they lie.
-        if is_in_turn && self.half(side).is_next(seq) {
+        if is_in_turn && self.half(side).is_next(seq) && !segment.flags.syn {
             self.deliver_in_place(side, segment, cx);
         } else if !segment.payload.is_empty() {
             self.hold(side, seq, after, segment, cx);
@@ -155,6 +207,19 @@ impl<F> Flow<F> {
             self.half_mut(side).finish_at(seq + segment.wire_len());
         }
         self.pump(cx)
+    }
+
+    /// What this segment tells of bytes of which it was not sure that they are the stream's next.
+    fn resolve_doubts<H>(&mut self, side: Side, segment: &Segment<'_>, cx: &mut Context<'_, H>) {
+        let mut untaken = 0;
+        if let Some(ack) = segment.ack {
+            untaken = self.half_mut(side.peer()).settle_syn(ack);
+        }
+        if !segment.flags.syn {
+            untaken += self.half_mut(side).settle_syn(segment.seq);
+        }
+        cx.counts.buffered = cx.counts.buffered.saturating_sub(untaken);
+        cx.counts.refused = cx.counts.refused.saturating_add(untaken);
     }
 
     /// Puts bytes aside whose turn has not come.
@@ -168,6 +233,11 @@ impl<F> Flow<F> {
     ) where
         H: StreamHandler<Flow = F>,
     {
+        let is_refused = segment.flags.syn && self.half(side).is_syn_refused();
+        if is_refused {
+            cx.counts.refused = cx.counts.refused.saturating_add(segment.payload.len() as u64);
+            return;
+        }
         let arrival = Arrival { at: segment.time, now: cx.now, seq, bytes: segment.payload, after };
         let placed = self.half_mut(side).hold(arrival);
         let counts = &mut *cx.counts;
@@ -176,6 +246,12 @@ impl<F> Flow<F> {
         counts.refused = counts.refused.saturating_add(placed.refused as u64);
         counts.buffered = counts.buffered.saturating_add(placed.held as u64);
         counts.buffered = counts.buffered.saturating_sub(placed.replaced as u64);
+        let half = self.half_mut(side);
+        if segment.flags.syn && segment.ack.is_none() {
+            half.doubt_syn();
+        } else if half.is_doubt_full() {
+            half.trust();
+        }
         if self.half(side).astray_hole() > 0 {
             self.flush(0, cx);
             let len = self.half(side).astray_hole();
@@ -211,12 +287,25 @@ impl<F> Flow<F> {
         if segment.payload.is_empty() {
             return;
         }
-        let bytes = segment.payload;
-        let piece = Piece { at: segment.time, bytes, segment_start: true, conflict: false };
+        let (bytes, anomalies) = (segment.payload, Anomalies::default());
+        let piece = Piece { at: segment.time, bytes, segment_start: true, anomalies };
         self.half_mut(side).pass(bytes.len() as u64);
-        cx.counts.delivered = cx.counts.delivered.saturating_add(bytes.len() as u64);
+        self.tell(side, piece, cx);
+    }
+
+    /// Gives bytes to the reader.
+    fn tell<H>(&mut self, side: Side, piece: Piece<'_>, cx: &mut Context<'_, H>)
+    where
+        H: StreamHandler<Flow = F>,
+    {
+        let len = piece.bytes.len() as u64;
+        if len == 0 {
+            return;
+        }
+        cx.counts.delivered = cx.counts.delivered.saturating_add(len);
+        let info = self.info();
         if let Some(flow) = &mut self.handler {
-            cx.handler.data(&self.info, flow, side, piece);
+            cx.handler.data(&info, flow, side, piece);
         }
     }
 
@@ -252,7 +341,7 @@ impl<F> Flow<F> {
     where
         H: StreamHandler<Flow = F>,
     {
-        let side = self.info.client.unwrap_or(Side::Low);
+        let side = self.client.unwrap_or(Side::Low);
         if self.half(side).front().is_none() {
             return false;
         }
@@ -284,8 +373,9 @@ impl<F> Flow<F> {
             cx.counts.buffered = cx.counts.buffered.saturating_sub(beyond);
             cx.counts.refused = cx.counts.refused.saturating_add(beyond);
             moved = true;
+            let info = self.info();
             if let Some(flow) = &mut self.handler {
-                cx.handler.finished(&self.info, flow, side, self.last);
+                cx.handler.finished(&info, flow, side, cx.now);
             }
         }
         moved
@@ -300,13 +390,24 @@ impl<F> Flow<F> {
         let counts = &mut *cx.counts;
         counts.buffered = counts.buffered.saturating_sub(held.bytes.len() as u64);
         counts.duplicate = counts.duplicate.saturating_add(seen as u64);
-        counts.delivered = counts.delivered.saturating_add(left as u64);
         if left == 0 {
             return;
         }
-        self.half_mut(side).pass(left as u64);
-        if let Some(flow) = &mut self.handler {
-            cx.handler.data(&self.info, flow, side, held.piece(seen));
+        let half = self.half_mut(side);
+        let mut piece = held.piece(seen);
+        if half.take_urgent_left() {
+            piece.anomalies.insert(Anomaly::UrgentData);
+        }
+        let urgent = half.take_urgent(left);
+        half.pass(left as u64);
+        match urgent.and_then(|at| piece.bytes.split_at_checked(at)) {
+            Some((before, [_, behind @ ..])) => {
+                cx.counts.urgent = cx.counts.urgent.saturating_add(1);
+                piece.anomalies.insert(Anomaly::UrgentData);
+                self.tell(side, Piece { bytes: before, ..piece }, cx);
+                self.tell(side, Piece { bytes: behind, segment_start: false, ..piece }, cx);
+            }
+            _ => self.tell(side, piece, cx),
         }
     }
 }

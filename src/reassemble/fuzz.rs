@@ -114,6 +114,7 @@ fn segment(bytes: [u8; 8], time: Timestamp, payload: &[u8; 300]) -> Segment<'_> 
         seq: number(seq),
         ack: (!flag(3)).then(|| number(ack)),
         flags: Flags { syn: flag(0) && flag(4), fin: flag(1) && flag(5), rst: flag(2) && flag(6) },
+        urgent: flag(7).then(|| u16::from(fill) / 2),
         payload: payload.get(..len).unwrap_or_default(),
         cut: if fill > 250 { 5 } else { 0 },
     }
@@ -121,7 +122,7 @@ fn segment(bytes: [u8; 8], time: Timestamp, payload: &[u8; 300]) -> Segment<'_> 
 
 fn check(reassembler: &mut Reassembler<Checker>) {
     let n = reassembler.counts();
-    let fates = n.delivered + n.duplicate + n.other_direction + n.refused + n.buffered;
+    let fates = n.delivered + n.duplicate + n.other_direction + n.refused + n.urgent + n.buffered;
     assert_eq!(n.received, fates, "{n:?}");
     let told = reassembler.handler();
     assert_eq!((n.delivered, n.unseen), (told.bytes, told.unseen));

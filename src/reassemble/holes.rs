@@ -29,9 +29,10 @@ impl<F> Flow<F> {
     where
         H: StreamHandler<Flow = F>,
     {
+        self.settle_overdue_doubts(patience, cx);
         loop {
             let overdue = [Side::Low, Side::High].into_iter().find_map(|side| {
-                let len = self.overdue_hole(side, patience, cx.now);
+                let len = self.overdue_hole(side, patience, cx);
                 (len > 0).then_some((side, len))
             });
             match overdue {
@@ -45,9 +46,19 @@ impl<F> Flow<F> {
         }
     }
 
+    /// Delivers what was in doubt for long enough.
+    fn settle_overdue_doubts<H>(&mut self, patience: Patience, cx: &Context<'_, H>) {
+        let then = cx.now - patience.acknowledged;
+        for half in [&mut self.low, &mut self.high] {
+            if half.is_doubt_over(then, patience.unacknowledged, cx.now) {
+                half.trust();
+            }
+        }
+    }
+
     /// Length of the hole in front of a side, if it is time to give it up: its receiver has been past
     /// it for long enough, or is not heard at all.
-    fn overdue_hole(&self, side: Side, patience: Patience, now: Timestamp) -> u64 {
+    fn overdue_hole<H>(&self, side: Side, patience: Patience, cx: &Context<'_, H>) -> u64 {
         let half = self.half(side);
         if self.unread == Some(side) {
             return 0;
@@ -56,12 +67,15 @@ impl<F> Flow<F> {
         if peer_comes_first && self.half(side.peer()).acknowledged_hole() > 0 {
             return 0;
         }
-        let acknowledged = half.hole_older_than(now - patience.acknowledged);
+        let acknowledged = half.hole_older_than(cx.now - patience.acknowledged);
         if acknowledged > 0 {
             return acknowledged;
         }
-        let since = half.waiting_since().unwrap_or(self.last);
-        let is_silent = !half.is_peer_heard() && since + patience.unacknowledged <= now;
+        let silence = match half.waiting_since() {
+            Some(since) => cx.now.since(since),
+            None => self.last.age(cx.tick),
+        };
+        let is_silent = !half.is_peer_heard() && silence >= patience.unacknowledged;
         if is_silent { half.hole_before_waiting().unwrap_or(0) } else { 0 }
     }
 
@@ -81,6 +95,8 @@ impl<F> Flow<F> {
     where
         H: StreamHandler<Flow = F>,
     {
+        self.low.trust();
+        self.high.trust();
         loop {
             let outcome = self.pump(cx);
             if keep > 0 && self.held_memory() <= keep {
@@ -120,8 +136,9 @@ impl<F> Flow<F> {
         self.half_mut(side).pass(len);
         cx.counts.unseen = cx.counts.unseen.saturating_add(len);
         cx.counts.gaps = cx.counts.gaps.saturating_add(1);
+        let info = self.info();
         if let Some(flow) = &mut self.handler {
-            cx.handler.gap(&self.info, flow, side, Gap { at: cx.now, len });
+            cx.handler.gap(&info, flow, side, Gap { at: cx.now, len });
         }
     }
 }

@@ -16,11 +16,14 @@
 mod admit;
 mod bounds;
 mod clock;
+mod doubt;
 mod engine;
 mod flow;
 mod fuzz;
 mod half;
 mod holes;
+mod key;
+mod rare;
 mod syn_cache;
 mod table;
 mod waiting;

@@ -9,8 +9,9 @@ use ahash::RandomState;
 use hashbrown::HashTable;
 use slab::Slab;
 
+use super::clock::Tick;
 use super::flow::Flow;
-use crate::model::{FlowKey, Side, Timestamp};
+use crate::model::{FlowKey, Side};
 
 /// No slot: the end of a list.
 const NIL: u32 = u32::MAX;
@@ -25,11 +26,11 @@ pub(super) enum Order {
 }
 
 /// Neighbours in an order of age, and when the place was taken.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Link {
     older: u32,
     younger: u32,
-    since: Timestamp,
+    since: Tick,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,14 +41,13 @@ struct List {
 
 const EMPTY: List = List { oldest: NIL, youngest: NIL };
 
-struct Entry<F> {
-    flow: Flow<F>,
-    link: Link,
-}
+/// The table grows by this part of itself, and no less than so many slots: doubling would leave half of
+/// it empty. Where memory is moved by pages (Linux), growing copies nothing.
+const GROWTH: (usize, usize) = (64, 64);
 
 /// See the module's description.
 pub(super) struct Table<F> {
-    slots: Slab<Entry<F>>,
+    slots: Slab<Flow<F>>,
     index: HashTable<u32>,
     hasher: RandomState,
     open: List,
@@ -88,17 +88,17 @@ impl<F> Table<F> {
     pub fn find(&self, key: &FlowKey, scope: u64) -> Option<u32> {
         let hash = self.hasher.hash_one((key, scope));
         let is_it = |&slot: &u32| {
-            self.get(slot).is_some_and(|flow| flow.scope() == scope && flow.info.key == *key)
+            self.get(slot).is_some_and(|flow| flow.scope() == scope && flow.key.full() == *key)
         };
         self.index.find(hash, is_it).copied()
     }
 
     pub fn get(&self, slot: u32) -> Option<&Flow<F>> {
-        self.slots.get(slot as usize).map(|entry| &entry.flow)
+        self.slots.get(slot as usize)
     }
 
     pub fn get_mut(&mut self, slot: u32) -> Option<&mut Flow<F>> {
-        self.slots.get_mut(slot as usize).map(|entry| &mut entry.flow)
+        self.slots.get_mut(slot as usize)
     }
 
     /// The connection in a slot, if it is still the one of that generation.
@@ -107,25 +107,27 @@ impl<F> Table<F> {
     }
 
     /// Adds a connection at the young end; its key and scope must not be in the table.
-    pub fn insert(&mut self, mut flow: Flow<F>, now: Timestamp) -> u32 {
+    pub fn insert(&mut self, mut flow: Flow<F>, now: Tick) -> u32 {
         self.generation = self.generation.wrapping_add(1);
         flow.generation = self.generation;
         self.scoped += usize::from(flow.is_scoped);
-        let hash = self.hasher.hash_one((&flow.info.key, flow.scope()));
-        let link = Link { older: NIL, younger: NIL, since: now };
-        let slot = self.slots.insert(Entry { flow, link }) as u32;
+        let hash = self.hasher.hash_one((flow.key.full(), flow.scope()));
+        if self.slots.len() == self.slots.capacity() {
+            self.slots.reserve_exact(GROWTH.1.max(self.slots.len() / GROWTH.0));
+        }
+        let slot = self.slots.insert(flow) as u32;
         self.append(Order::Open, slot, now);
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.index.insert_unique(hash, slot, |&slot| {
             slots
                 .get(slot as usize)
-                .map_or(0, |e| hasher.hash_one((&e.flow.info.key, e.flow.scope())))
+                .map_or(0, |flow| hasher.hash_one((flow.key.full(), flow.scope())))
         });
         slot
     }
 
     /// Notes that the connection is over: from now on it ages among the remembered.
-    pub fn mark_over(&mut self, slot: u32, now: Timestamp) {
+    pub fn mark_over(&mut self, slot: u32, now: Tick) {
         self.unlink(Order::Open, slot);
         self.append(Order::Over, slot, now);
     }
@@ -134,9 +136,9 @@ impl<F> Table<F> {
     pub fn remove(&mut self, slot: u32) -> Option<Flow<F>> {
         let order = if self.get(slot)?.is_over() { Order::Over } else { Order::Open };
         self.unlink(order, slot);
-        let flow = self.slots.try_remove(slot as usize)?.flow;
+        let flow = self.slots.try_remove(slot as usize)?;
         self.scoped = self.scoped.saturating_sub(usize::from(flow.is_scoped));
-        let hash = self.hasher.hash_one((&flow.info.key, flow.scope()));
+        let hash = self.hasher.hash_one((flow.key.full(), flow.scope()));
         if let Ok(entry) = self.index.find_entry(hash, |&s| s == slot) {
             entry.remove();
         }
@@ -145,12 +147,12 @@ impl<F> Table<F> {
 
     /// The oldest connection of an order, after those active since they were put in line went to
     /// the back: at most a few at a call, so that a call's cost is bounded.
-    pub fn oldest(&mut self, order: Order, now: Timestamp) -> Option<u32> {
+    pub fn oldest(&mut self, order: Order, now: Tick) -> Option<u32> {
         const LOOKS: usize = 8;
         for _ in 0..LOOKS {
             let slot = self.list(order).oldest;
-            let entry = self.slots.get(slot as usize)?;
-            if entry.flow.last <= entry.link.since {
+            let flow = self.slots.get(slot as usize)?;
+            if !flow.last.is_after(flow.link.since) {
                 return Some(slot);
             }
             self.unlink(order, slot);
@@ -171,10 +173,10 @@ impl<F> Table<F> {
         }
     }
 
-    fn append(&mut self, order: Order, slot: u32, now: Timestamp) {
+    fn append(&mut self, order: Order, slot: u32, now: Tick) {
         let youngest = self.list(order).youngest;
-        if let Some(entry) = self.slots.get_mut(slot as usize) {
-            entry.link = Link { older: youngest, younger: NIL, since: now };
+        if let Some(flow) = self.slots.get_mut(slot as usize) {
+            flow.link = Link { older: youngest, younger: NIL, since: now };
         }
         match self.slots.get_mut(youngest as usize) {
             Some(before) => before.link.younger = slot,
@@ -205,7 +207,9 @@ mod tests {
 
     #[test]
     fn an_entry_stays_small() {
-        // 72 bytes is what the HTTP reader keeps of an idle connection.
-        assert!(size_of::<Entry<[u64; 9]>>() <= 312, "{}", size_of::<Entry<[u64; 9]>>());
+        // 64 bytes is what the HTTP reader keeps of an idle connection, with a bool in it.
+        type Kept = ([u64; 7], u32, bool);
+        assert_eq!(size_of::<Kept>(), 64);
+        assert!(size_of::<Flow<Kept>>() <= 176, "{}", size_of::<Flow<Kept>>());
     }
 }

@@ -93,6 +93,12 @@ pub struct ReplayConfig {
     pub max_lag: Option<Duration>,
     /// The longest the head of an answer may take once the connection stands; no longer than `timeout`.
     pub head_timeout: Duration,
+    /// The share of captured connections whose requests this target gets, from 0 to 1.
+    pub share: f64,
+    /// How often connecting is tried again before a request fails.
+    pub connect_retries: u32,
+    /// After so many connections in a row that could not be made, v2 is taken for dead; `None` for never.
+    pub breaker: Option<u32>,
     /// Idle connections to v2 kept at most; at least 1.
     pub max_idle: usize,
     /// The field that takes the captured client's address, if any.
@@ -117,6 +123,9 @@ impl ReplayConfig {
             on_break: OnBreak::default(),
             max_lag: None,
             head_timeout: Duration::from_secs(30),
+            share: 1.0,
+            connect_retries: 0,
+            breaker: None,
             max_idle: 512,
             realip: None,
             own: None,

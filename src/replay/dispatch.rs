@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::model::ledger::{Failure, ShedLater, StatusClass, TargetCounts};
 
+use super::breaker::Breaker;
 use super::http_client::HttpClient;
 use super::lanes::Lanes;
 use super::timer::Timer;
@@ -84,6 +85,8 @@ pub(super) struct Rules {
     order: Order,
     on_break: OnBreak,
     max_lag: Option<Duration>,
+    share: f64,
+    breaker: Breaker,
 }
 
 impl Replayer {
@@ -98,6 +101,8 @@ impl Replayer {
             order: config.order,
             on_break: config.on_break,
             max_lag: config.max_lag,
+            share: config.share,
+            breaker: Breaker::new(config.breaker),
         };
         Ok(Self { client, rules, published: CountsHandle::new(config.target.to_string()) })
     }
@@ -256,6 +261,10 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
     /// Puts jobs in their lanes.
     fn take_over(&mut self, batch: Vec<Job<G>>) {
         for job in batch {
+            if !is_in_share(job.message.conn, self.rules.share) {
+                self.counts.shed.count(ShedLater::SampledOut);
+                continue;
+            }
             self.counts.in_flight += 1;
             self.taken += 1;
             let lane = match self.rules.order {
@@ -300,8 +309,11 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
         if self.rules.on_break == OnBreak::Stop && self.broken.get(&lane).is_some() {
             return Some(ShedLater::PredecessorFailed);
         }
-        let lag = now.saturating_duration_since(due?);
-        self.rules.max_lag.is_some_and(|most| lag > most).then_some(ShedLater::Lag)
+        let lag = due.map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
+        if self.rules.max_lag.is_some_and(|most| lag > most) {
+            return Some(ShedLater::Lag);
+        }
+        (!self.rules.breaker.lets_pass(now)).then_some(ShedLater::Breaker)
     }
 
     /// Counts a request that is over, and lets the next of its connection go.
@@ -310,6 +322,11 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
         self.counts.in_flight -= 1;
         let Over { lane, due, start, result, guard } = over;
         let is_answered = matches!(result, Ok(Ok(_)));
+        let failure = match result {
+            Ok(Err(failure)) => Some(failure),
+            _ => None,
+        };
+        self.rules.breaker.ended(failure, Instant::now());
         match result {
             Ok(Ok(answer)) => {
                 let class = StatusClass::of(answer.status);
@@ -378,6 +395,18 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
     }
 }
 
+/// Whether a captured connection is among the share that is sent: by its number, so that its requests stay
+/// together, and the same in every run.
+fn is_in_share(conn: u64, share: f64) -> bool {
+    // The finalizer of MurmurHash3: neighbours fall far apart.
+    let mut hash = conn ^ 0x9e37_79b9_7f4a_7c15;
+    for factor in [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53] {
+        hash = (hash ^ (hash >> 33)).wrapping_mul(factor);
+    }
+    let unit = ((hash ^ (hash >> 33)) >> 11) as f64 / (1u64 << 53) as f64;
+    unit < share
+}
+
 /// Waits for a moment; for ever when there is none.
 async fn wait_until(moment: Option<Instant>) {
     match moment {
@@ -410,6 +439,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_share_of_the_connections_is_that_share() {
+        for share in [0.0, 0.01, 0.25, 0.5, 1.0] {
+            let sent = (0..100_000).filter(|&conn| is_in_share(conn, share)).count() as f64;
+            assert!((sent / 100_000.0 - share).abs() < 0.01, "{share}: {sent}");
+        }
+        assert!((0..1000).all(|c| !is_in_share(c, 0.3) || is_in_share(c, 0.4)), "nested");
+    }
+
     #[tokio::test]
     async fn a_fault_of_the_program_costs_one_request_and_is_counted() {
         let guard = Arc::new(());
@@ -424,6 +462,8 @@ mod tests {
             order: Order::Connection,
             on_break: OnBreak::Continue,
             max_lag: None,
+            share: 1.0,
+            breaker: Breaker::new(None),
         };
         let counts = Dispatcher::new(Faulty, rules, published).run(batch_rx, stop_rx).await;
         assert_eq!((counts.failed.get(Failure::Other), counts.answered.total()), (1, 1));

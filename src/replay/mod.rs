@@ -17,6 +17,7 @@
 //! when a request is due and when to stop (`app`).
 
 mod body;
+mod breaker;
 mod config;
 mod dispatch;
 mod failure;
@@ -42,7 +43,7 @@ pub use dispatch::{CountsHandle, Replayer};
 pub use target::{Target, TargetError};
 
 /// One request to send.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Job<G> {
     /// The request as captured. Jobs with the same `conn` are sent in the order they are given.
     pub message: Message,

@@ -98,6 +98,7 @@ fn push(capture: &mut Capture, src: Endpoint, dst: Endpoint, packet: &Packet) {
         seq: SeqNum(packet.seq),
         ack: packet.ack.map(SeqNum),
         flags: packet.flags,
+        urgent: None,
         payload: &packet.bytes,
         cut: packet.cut,
     };

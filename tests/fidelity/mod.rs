@@ -6,6 +6,7 @@
 mod cases;
 mod cost;
 mod goreplay;
+mod memory;
 mod model;
 #[path = "../../src/model/testing.rs"]
 #[allow(dead_code, reason = "each user needs a part of it")]
@@ -80,6 +81,7 @@ impl Capture {
             seq: SeqNum(packet.seq),
             ack: packet.ack.map(SeqNum),
             flags: packet.flags,
+            urgent: None,
             payload: &packet.bytes,
             cut: packet.cut,
         };

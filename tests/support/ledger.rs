@@ -43,7 +43,7 @@ impl Ledger {
         let n = |pointer: &str| self.count(pointer);
         let decoded = n("/packets/decoded") + self.total("/packets/ignored");
         eq("packets.received", n("/packets/received"), decoded);
-        let fates = ["delivered", "duplicate", "other_direction", "refused", "buffered"];
+        let fates = ["delivered", "duplicate", "other_direction", "refused", "urgent", "buffered"];
         let fates = fates.map(|name| n(&format!("/streams/{name}"))).iter().sum();
         eq("streams.received", n("/streams/received"), fates);
         let read = n("/http/messages") + self.total("/http/skipped") + n("/http/open");

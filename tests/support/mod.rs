@@ -9,6 +9,7 @@
 #![allow(dead_code)]
 
 pub mod fixtures;
+pub mod heap;
 pub mod ledger;
 pub mod load;
 pub mod netns;

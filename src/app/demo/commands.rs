@@ -50,8 +50,8 @@ mod tests {
         assert_eq!(line, "shadowtap mirror -i lo -p 4001 --to http://127.0.0.1:4002 --methods all");
         assert_eq!((args.capture.ports, args.capture.interfaces), (vec![4001], vec!["lo".into()]));
         assert_eq!(
-            (args.target.to.as_str(), args.target.methods.as_str()),
-            ("http://127.0.0.1:4002", "all")
+            (args.target.to, args.target.methods.as_str()),
+            (vec!["http://127.0.0.1:4002".to_owned()], "all")
         );
         let (_, args) = replay("demo.pcap", v2).expect("a replay");
         assert_eq!(

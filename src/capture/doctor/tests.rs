@@ -27,10 +27,22 @@ fn answering(bytes: &'static [u8]) -> u16 {
 #[test]
 fn the_name_of_an_interface_is_checked() {
     assert_eq!(interface("lo").state, State::Ok);
-    assert_eq!(interface(ANY).state, State::Ok);
+    assert_ne!(interface(ANY).state, State::Fail);
     let missing = interface("nosuch0");
     assert_eq!(missing.state, State::Fail);
     assert!(missing.fix.expect("fix").contains("lo 127.0.0.1"));
+}
+
+#[test]
+fn any_over_several_interfaces_warns_of_translated_copies() {
+    let make =
+        |name: &str, up, loopback| Interface { name: name.into(), addresses: vec![], up, loopback };
+    let pod = [make("lo", true, true), make("eth0", true, false), make("ifb0", false, false)];
+    assert_eq!(any("interface", &pod, "").state, State::Ok);
+    let node = [make("lo", true, true), make("eth0", true, false), make("docker0", true, false)];
+    let check = any("interface", &node, "lo, eth0, docker0");
+    assert_eq!((check.state, check.what.as_str()), (State::Warn, "any: lo, eth0, docker0"));
+    assert!(check.fix.expect("advice").contains("the one interface that v1 is behind"));
 }
 
 #[test]

@@ -130,5 +130,5 @@ fn what_looks_like_message_starts_out_of_step_is_held_within_the_head_limit() {
 
 #[test]
 fn what_is_kept_of_an_idle_connection_stays_small() {
-    assert!(size_of::<Connection>() <= 72, "{}", size_of::<Connection>());
+    assert!(size_of::<Connection>() <= 64, "{}", size_of::<Connection>());
 }

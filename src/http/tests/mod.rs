@@ -70,7 +70,7 @@ impl Wire {
         self.at += 1;
         self.delivered += bytes.len() as u64;
         let at = Timestamp::from_nanos(self.at);
-        let piece = Piece { at, bytes, segment_start, conflict: false };
+        let piece = Piece { at, bytes, segment_start, anomalies: Default::default() };
         self.reader.data(&self.info, self.flow.as_mut().unwrap(), side, piece);
         self.check()
     }

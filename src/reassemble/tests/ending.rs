@@ -153,7 +153,8 @@ fn a_new_connection_is_found_when_parts_of_its_handshake_were_missed() {
     tap.expect(c(9_001).ack(7_001).data(b"new"), &["open 1 C start", "C new"]);
     // Nothing: by numbers that are far away.
     let mut tap = closed();
-    tap.expect(c(1 << 31).ack(7_001).data(b"new"), &["open 1 ? middle", "C new"]);
+    tap.expect(c(1 << 31).ack(7_001).data(b"new"), &["open 1 ? middle"]);
+    tap.wait(150, &["C new"]);
     // The same first number as before, as test tools have it.
     let mut tap = closed();
     tap.wait(2_000, &[]);
@@ -180,5 +181,6 @@ fn an_idle_connection_is_forgotten_and_starts_anew_from_the_middle() {
     let mut tap = answered();
     tap.wait(599_000, &[]);
     tap.wait(2_000, &["close 0 idle"]);
-    tap.expect(c(104).ack(504).data(b"again"), &["open 1 ? middle", "C again"]);
+    tap.expect(c(104).ack(504).data(b"again"), &["open 1 ? middle"]);
+    tap.wait(150, &["C again"]);
 }

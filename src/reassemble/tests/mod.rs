@@ -10,15 +10,16 @@ mod loss;
 mod model;
 mod overlap;
 mod sightings;
+mod urgent;
 
 use std::time::Duration;
 
 use super::{Limits, Reassembler};
-use crate::model::{Cause, Servers};
 use crate::model::{
-    CloseReason, Endpoint, Flags, FlowInfo, Gap, Ignored, Piece, Segment, SeqNum, Side,
+    Anomaly, CloseReason, Endpoint, Flags, FlowInfo, Gap, Ignored, Piece, Segment, SeqNum, Side,
     StreamHandler, Timestamp, Watch,
 };
+use crate::model::{Cause, Servers};
 
 /// A segment that owns its payload.
 #[derive(Clone, Debug)]
@@ -28,6 +29,7 @@ pub struct Seg {
     pub seq: u32,
     pub ack: Option<u32>,
     pub flags: Flags,
+    pub urgent: Option<u16>,
     pub bytes: Vec<u8>,
     pub cut: u32,
     pub encapsulation: u64,
@@ -36,7 +38,8 @@ pub struct Seg {
 /// A segment of the client.
 pub fn c(seq: u32) -> Seg {
     let (ports, flags) = ((40000, 80), Flags::default());
-    Seg { is_client: true, ports, seq, ack: None, flags, bytes: vec![], cut: 0, encapsulation: 0 }
+    let (urgent, bytes) = (None, vec![]);
+    Seg { is_client: true, ports, seq, ack: None, flags, urgent, bytes, cut: 0, encapsulation: 0 }
 }
 
 /// A segment of the server.
@@ -63,6 +66,10 @@ impl Seg {
     }
     pub fn rst(mut self) -> Self {
         self.flags.rst = true;
+        self
+    }
+    pub fn urgent(mut self, pointer: u16) -> Self {
+        self.urgent = Some(pointer);
         self
     }
     pub fn cut(mut self, bytes: u32) -> Self {
@@ -114,9 +121,10 @@ impl StreamHandler for Recorder {
         assert!(!piece.bytes.is_empty(), "an empty piece");
         self.delivered += piece.bytes.len() as u64;
         let start = if piece.segment_start { "" } else { "~" };
-        let conflict = if piece.conflict { "!" } else { "" };
+        let conflict = if piece.anomalies.contains(Anomaly::OverlapConflict) { "!" } else { "" };
+        let urgent = if piece.anomalies.contains(Anomaly::UrgentData) { "^" } else { "" };
         let text = piece.bytes.escape_ascii();
-        self.events.push(format!("{} {start}{text}{conflict}", name(side)));
+        self.events.push(format!("{} {start}{text}{conflict}{urgent}", name(side)));
     }
 
     fn gap(&mut self, _: &FlowInfo, flow: &mut Told, side: Side, gap: Gap) {
@@ -189,6 +197,7 @@ impl Tap {
             seq: SeqNum(seg.seq),
             ack: seg.ack.map(SeqNum),
             flags: seg.flags,
+            urgent: seg.urgent,
             payload: &seg.bytes,
             cut: seg.cut,
         };
@@ -241,7 +250,8 @@ impl Tap {
     #[track_caller]
     pub fn check_sums(&mut self) {
         let n = self.reassembler.counts();
-        let fates = n.delivered + n.duplicate + n.other_direction + n.refused + n.buffered;
+        let fates =
+            n.delivered + n.duplicate + n.other_direction + n.refused + n.urgent + n.buffered;
         assert_eq!(n.received, fates, "{n:?}");
         let told = self.reassembler.handler();
         assert_eq!((n.delivered, n.unseen), (told.delivered, told.unseen));

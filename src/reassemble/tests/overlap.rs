@@ -69,6 +69,28 @@ fn one_that_covers_another_whole_replaces_it() {
 }
 
 #[test]
+fn neighbours_that_touch_are_one_segment_from_then_on() {
+    // 105..109 and 109..113 are one; so 107..112 lies within it, although it covers none of the two.
+    let mut tap = Tap::established();
+    tap.quiet(c(105).data(b"efgh"));
+    tap.quiet(c(109).data(b"ijkl"));
+    tap.quiet(c(107).data(b"GHIJKLM"));
+    tap.quiet(c(108).data(b"1234"));
+    tap.expect(c(101).data(b"abcd"), &["C abcd", "C efgh!", "C ijkl!", "C ~M!"]);
+    // Only the whole of it can be replaced.
+    let mut tap = Tap::established();
+    tap.quiet(c(105).data(b"ef"));
+    tap.quiet(c(107).data(b"gh"));
+    tap.quiet(c(104).data(b"DEFG"));
+    tap.expect(c(101).data(b"abc"), &["C abc", "C DEFG!", "C ~h!"]);
+    let mut tap = Tap::established();
+    tap.quiet(c(105).data(b"ef"));
+    tap.quiet(c(107).data(b"gh"));
+    tap.quiet(c(104).data(b"DEFGH"));
+    tap.expect(c(101).data(b"abc"), &["C abc", "C DEFGH!"]);
+}
+
+#[test]
 fn one_that_is_covered_adds_nothing_but_is_compared() {
     let mut tap = Tap::established();
     tap.quiet(c(102).data(b"bcde"));

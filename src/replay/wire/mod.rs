@@ -40,6 +40,9 @@ const READ_SIZE: usize = 16 << 10;
 /// Bodies up to this size are copied behind the head, so that one write is enough everywhere.
 const COPIED_BODY: usize = 4 << 10;
 
+/// The pause before connecting is tried again; doubled each time.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
 /// See the module's description.
 pub(super) struct Wire {
     connector: Connector,
@@ -50,6 +53,8 @@ pub(super) struct Wire {
     timeout: Duration,
     /// The longest the head of the answer may take.
     head_timeout: Duration,
+    /// How often connecting is tried again.
+    retries: u32,
     buffers: Mutex<Vec<Buffers>>,
 }
 
@@ -87,6 +92,7 @@ impl Wire {
             order: config.order,
             timeout: config.timeout,
             head_timeout: config.head_timeout.min(config.timeout),
+            retries: config.connect_retries,
             buffers: Mutex::default(),
         })
     }
@@ -148,7 +154,18 @@ impl Wire {
     }
 
     async fn connect(&self, deadline: Instant) -> Result<Connection, Failure> {
-        match tokio::time::timeout_at(deadline, self.connector.connect()).await {
+        let connect = async {
+            let mut pause = RETRY_PAUSE;
+            for _ in 0..self.retries {
+                match self.connector.connect().await {
+                    Ok(connected) => return Ok(connected),
+                    Err(_) => tokio::time::sleep(pause).await,
+                }
+                pause *= 2;
+            }
+            self.connector.connect().await
+        };
+        match tokio::time::timeout_at(deadline, connect).await {
             Ok(connected) => {
                 let (stream, _registered) = connected?;
                 Ok(Connection { stream, _registered, used_at: Instant::now() })

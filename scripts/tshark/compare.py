@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
 """Compares what `shadowtap inspect --json --responses` and tshark find in a capture, message by message.
 
-In: capture files. Out: a line of counts for each (or a table in Markdown with --markdown), and every
-difference with the rule that explains it. A rule is a check of the message at hand, never of a capture;
-a difference that no rule explains makes the exit code 1.
+In: capture files. Out: a Markdown table with a row for each, and every difference with the rule that explains
+it. A rule is a check of the messages at hand, never an allowance for a capture; a difference that no rule
+explains makes the exit code 1. Compared are, for each direction of each connection, in order: method and
+target or status and reason, version, every header as it was sent, and length and SHA-256 of the body without
+its chunk framing, still compressed where it was.
 
-    scripts/compare-tshark.py [--bin SHADOWTAP] [-p PORT,PORT] [--markdown] [--verbose] FILE...
-
-Without -p the ports are those at which tshark itself sees HTTP. Only the standard library is used.
+    scripts/tshark/compare.py [--bin SHADOWTAP] [-p PORT,PORT] FILE...
 """
 import argparse
 import difflib
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -23,8 +24,6 @@ from collections import Counter, defaultdict
 TSHARK = ["tshark", "-n", "-o", "tcp.reassemble_out_of_order:TRUE", "-o", "http.decompress_body:FALSE"]
 # A control character that XML cannot carry; tshark writes them as they come.
 NOT_XML = bytes(c for c in range(32) if c not in (9, 10, 13))
-EMPTY = hashlib.sha256(b"").hexdigest()
-VERSION = re.compile(rb"HTTP/\d\.\d\Z")
 
 
 class Message:
@@ -35,20 +34,23 @@ class Message:
         self.start, self.headers, self.body_len, self.body = start, headers, body_len, body
         self.complete = more.get("complete", True)
         self.anomalies = more.get("anomalies", ())
-        self.frame = more.get("frame")
-        self.lines = more.get("lines", 0)
+        self.headed = more.get("headed", True)
+        self.frame, self.ended = more.get("frame"), more.get("ended", False)
 
     def flow(self):
+        """One direction of one connection."""
         return self.kind, self.client, self.server
 
     def same(self, other):
+        """Whether everything behind the start line agrees."""
         return (self.headers, self.body_len, self.body) == (other.headers, other.body_len, other.body)
 
     def header(self, name):
+        """The values of all headers of this name, given in lower case."""
         return [v for n, v in self.headers if n.lower() == name]
 
     def __str__(self):
-        return "%s %s>%s %s" % (self.kind, self.client, self.server, " ".join(map(str, self.start)))
+        return "%s %s>%s %s" % (self.kind, self.client, self.server, " ".join(map(str, self.start)).encode("unicode_escape").decode())
 
 
 def run(command, check=True):
@@ -107,6 +109,13 @@ class Pdml:
                 self.tcp[name[4:7]] = int(attributes["show"])
             elif name == "num":
                 self.frame = int(attributes["show"])
+            elif self.http is not None and not name and attributes.get("show") in ("\\r\\n", "\\n"):
+                self.http["empty line"].append(b"")
+            elif self.http is not None and attributes.get("show") == "End of chunked encoding":
+                self.http["ended"].append(b"")
+            elif self.http is not None and attributes.get("show", "").startswith("Content-encoded entity body"):
+                # Where a body is compressed and left so, tshark has no http.file_data.
+                self.http["encoded"].append(bytes.fromhex(attributes.get("value", "")))
             elif self.http is not None and name.startswith("http."):
                 self.http[name].append(bytes.fromhex(attributes.get("value", "")))
 
@@ -133,9 +142,9 @@ class Pdml:
         else:
             return
         lines = fields["http.%s.line" % kind]
-        body = fields["http.file_data"][0] if fields["http.file_data"] else b""
+        body = (fields["http.file_data"] or fields["encoded"] or [b""])[0]
         self.found.append(Message(kind, client, server, start, [h for h in map(header, lines)], len(body),
-                                  hashlib.sha256(body).hexdigest(), frame=self.frame))
+                                  hashlib.sha256(body).hexdigest(), frame=self.frame, ended=bool(fields["ended"]), headed=bool(fields["empty line"])))
 
 
 def address(ip, port):
@@ -167,7 +176,7 @@ def theirs(path, ports):
 
 def pairs(mine, other):
     """Aligns the messages of one direction of one connection by start line, in order."""
-    key = lambda m: m.start[:2] if m.kind == "request" else m.start[:1]
+    key = lambda m: " ".join(m.start) if m.kind == "request" else m.start[0]
     matcher = difflib.SequenceMatcher(None, [key(m) for m in mine], [key(m) for m in other], autojunk=False)
     for what, a, b, c, d in matcher.get_opcodes():
         if what == "equal":
@@ -177,66 +186,115 @@ def pairs(mine, other):
             yield from ((None, m) for m in other[c:d])
 
 
-def explain(m, t, found):
+def not_whole(m, t, _):
+    """tshark shows a message whose end never came like any other; shadowtap says that it is incomplete."""
+    if not m or m.complete or (t and m.headers != t.headers):
+        return False
+    seen = t.body_len if t else m.body_len
+    length = m.header("content-length")
+    if m.header("transfer-encoding"):
+        return not (t and t.ended)
+    return seen < int(length[0]) if length else m.kind == "response"
+
+
+def half_a_head(m, t, _):
+    """tshark shows a head of which only the beginning is in the capture; shadowtap never calls it complete."""
+    return bool(t) and not t.headed and not (m and m.complete)
+
+
+def space_in_target(m, t, _):
+    """tshark ends a target at its first space, and takes the rest for the version."""
+    return bool(m and t) and m.start != t.start and " ".join(m.start) == " ".join(t.start) and m.same(t)
+
+
+def behind_a_hole(m, t, before):
+    """tshark gives a direction up at its first hole; shadowtap finds its next message."""
+    return bool(m) and not t and m.complete and any("gap" in b.anomalies for b in before)
+
+
+RULES = (not_whole, half_a_head, space_in_target, behind_a_hole)
+
+
+def explain(m, t, before):
     """The name of the rule that explains a difference, or None."""
-    return None
+    return next((rule.__name__.replace("_", "-") for rule in RULES if rule(m, t, before)), None)
 
 
 def compare(binary, path, ports):
-    both = (defaultdict(list), defaultdict(list))
+    """Counts by kind and outcome, and the differences as (outcome, ours, tshark's, rule)."""
+    mine, other = defaultdict(list), defaultdict(list)
     for m in ours(binary, path, ports):
-        both[0][m.flow()].append(m)
-    for m in theirs(path, ports):
-        both[1][m.flow()].append(m)
+        mine[m.flow()].append(m)
+    for t in theirs(path, ports):
+        other[t.flow()].append(t)
     counts, differences = Counter(), []
-    for flow in sorted(set(both[0]) | set(both[1])):
-        for m, t in pairs(both[0][flow], both[1][flow]):
-            if m and t and m.complete and m.same(t):
-                counts[flow[0], "equal"] += 1
-                continue
-            what = "differ" if m and t else "ours" if m else "tshark"
-            if m and not m.complete:
-                what = "incomplete"
-            counts[flow[0], what] += 1
-            differences.append((what, m, t, explain(m, t, both)))
+    for flow in sorted(set(mine) | set(other)):
+        before = []
+        for m, t in pairs(mine[flow], other[flow]):
+            if m and t and m.complete and m.start == t.start and m.same(t):
+                outcome = "equal"
+            else:
+                outcome = "ours" if not t else "tshark" if not m else "differ"
+                differences.append((outcome, m, t, explain(m, t, before)))
+            counts[flow[0], outcome] += 1
+            before += [m] if m else []
     return counts, differences
 
 
-def show(m, t):
-    lines = []
-    if not (m and t):
-        only = m or t
-        return ["      headers %s" % (only.headers,), "      body %d complete %s anomalies %s frame %s" % (only.body_len, only.complete, only.anomalies, only.frame)]
-    if m.headers != t.headers:
-        lines += ["      ours   %s" % [h for h in m.headers if h not in t.headers],
-                  "      tshark %s" % [h for h in t.headers if h not in m.headers]]
-    if (m.body_len, m.body) != (t.body_len, t.body):
-        lines.append("      body ours %d tshark %d, length %s" % (m.body_len, t.body_len, m.header("content-length")))
-    lines.append("      complete %s anomalies %s frame %s" % (m.complete, m.anomalies, t.frame))
+def show(outcome, m, t, rule):
+    """What a person needs to judge a difference."""
+    lines = ["%s: %s (%s)" % (outcome, m or t, rule or "UNEXPLAINED")]
+    for name, one in (("ours", m), ("tshark", t)):
+        if one:
+            length = (one.header("content-length") or one.header("transfer-encoding") or ["none"])[0]
+            lines.append("    %-6s body %d of %s, complete %s, anomalies %s, frame %s, %d headers" % (
+                name, one.body_len, length, one.complete, list(one.anomalies), one.frame, len(one.headers)))
+    if m and t and m.headers != t.headers:
+        lines.append("    headers only ours: %s" % [h for h in m.headers if h not in t.headers])
+        lines.append("    headers only tshark's: %s" % [h for h in t.headers if h not in m.headers])
     return lines
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bin", default="target/release/shadowtap")
-    parser.add_argument("-p", "--port", default="")
-    parser.add_argument("--verbose", action="store_true")
+OUTCOMES = ("equal", "differ", "ours", "tshark")
+
+
+def row(name, counts):
+    cells = ["%d" % counts[kind, outcome] for kind in ("request", "response") for outcome in OUTCOMES]
+    return "| %s | %s |" % (name, " | ".join(cells))
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--bin", default="target/release/shadowtap", help="the program to compare")
+    parser.add_argument("-p", "--port", default="", help="server ports; else those where tshark sees HTTP")
+    parser.add_argument("--at-least", type=int, default=0, help="equal requests each file must have")
+    parser.add_argument("--skip-empty", action="store_true", help="leave out files without any HTTP")
     parser.add_argument("file", nargs="+")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main():
+    args = arguments()
+    total, listed, wrong = Counter(), [], 0
+    heads = ["%s %s" % (kind, outcome) for kind in ("requests", "responses") for outcome in OUTCOMES]
+    print("| capture | %s |\n|---|%s" % (" | ".join(heads), "--:|" * len(heads)))
     for path in args.file:
         ports = [int(p) for p in args.port.split(",")] if args.port else ports_of(path)
-        if not ports:
-            continue
-        try:
-            counts, differences = compare(args.bin, path, ports)
-        except Exception as e:
-            print("FAIL", path, repr(e))
-            continue
-        print(path, "ports", ",".join(map(str, ports)), "req", dict((k[1], v) for k, v in counts.items() if k[0] == "request"), "resp", dict((k[1], v) for k, v in counts.items() if k[0] == "response"), flush=True)
-        for what, m, t, why in differences:
-            print("   ", what, m or t)
-            for line in show(m, t):
-                print(line[:1500])
+        counts, differences = compare(args.bin, path, ports) if ports else (Counter(), [])
+        total.update(counts)
+        if counts or not args.skip_empty:
+            print(row(os.path.basename(path), counts), flush=True)
+        if counts["request", "equal"] < args.at_least:
+            listed.append("%s: fewer than %d equal requests" % (path, args.at_least))
+            wrong += 1
+        for difference in differences:
+            listed += ["%s: %s" % (path, line) for line in show(*difference)]
+            wrong += difference[3] is None
+    print(row("all", total))
+    print("\n".join([""] + listed))
+    print("%d unexplained" % wrong)
+    return 1 if wrong else 0
 
 
-main()
+if __name__ == "__main__":
+    sys.exit(main())
