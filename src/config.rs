@@ -172,7 +172,7 @@ fn replay(args: &TargetArgs, target: Target, run: &str) -> anyhow::Result<Replay
     if args.concurrency == 0 {
         bail!("--concurrency 0 would send nothing; give at least 1");
     }
-    if args.max_idle == 0 {
+    if args.max_idle == Some(0) {
         bail!("--max-idle 0 would keep no connection; give at least 1");
     }
     if let Some(name) = args.realip_header.as_ref().filter(|name| !is_token(name)) {
