@@ -13,6 +13,7 @@ use crate::model::ledger::{RecordCounts, Refused, Snapshot, TargetCounts};
 use crate::model::{Cause, Tally};
 
 use super::numbers::{bytes, count, counted, duration};
+use super::times;
 
 /// The run that a ledger is of.
 #[derive(Clone, Copy, Debug)]
@@ -167,6 +168,7 @@ fn copies(rows: &mut Rows, snapshot: &Snapshot, target: &TargetCounts) {
     rows.causes("shed", &target.shed);
     rows.part_if("in flight", target.in_flight);
     rows.part_if("in transit", target.in_transit);
+    rows.text(times::lines(&target.timing));
 }
 
 fn recorded(rows: &mut Rows, recording: &RecordCounts) {
@@ -183,6 +185,8 @@ fn recorded(rows: &mut Rows, recording: &RecordCounts) {
 enum Row {
     /// A line that stands for itself, after an empty one.
     Title(String),
+    /// Whole lines, each with its end.
+    Text(String),
     /// A number: its section where that begins, its name, its value.
     Number(&'static str, String, u64),
 }
@@ -194,6 +198,12 @@ struct Rows(Vec<Row>);
 impl Rows {
     fn title(&mut self, title: &str) {
         self.0.push(Row::Title(title.chars().filter(|c| !c.is_control()).collect()));
+    }
+
+    fn text(&mut self, lines: String) {
+        if !lines.is_empty() {
+            self.0.push(Row::Text(lines));
+        }
     }
 
     /// The first number of a section: what the parts below add up to.
@@ -231,7 +241,7 @@ impl Rows {
     fn render(&self, out: &mut String) {
         let numbers = || {
             self.0.iter().filter_map(|row| match row {
-                Row::Title(_) => None,
+                Row::Title(_) | Row::Text(_) => None,
                 Row::Number(_, name, value) => Some((name.len(), count(*value).len())),
             })
         };
@@ -242,6 +252,7 @@ impl Rows {
             // Writing to a string does not fail.
             let _ = match row {
                 Row::Title(title) => write!(out, "\n{title}"),
+                Row::Text(lines) => write!(out, "{}", lines.trim_end()),
                 Row::Number(section, name, value) => {
                     let gap = if section.is_empty() || below_title { "" } else { "\n" };
                     let value = count(*value);

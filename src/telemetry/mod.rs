@@ -11,3 +11,4 @@ pub mod logs;
 pub mod numbers;
 pub mod progress;
 pub mod stats;
+mod times;

@@ -42,6 +42,10 @@ pub const HEADS: &[(&str, &[u8])] = &[
     ("http10", b"GET /NAME HTTP/1.0\r\n\r\n"),
     ("http10-keep-alive", b"GET /NAME HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"),
     ("http10-post", b"POST /NAME HTTP/1.0\r\nContent-Length: 2\r\n\r\nab"),
+    (
+        "http10-chunked",
+        b"POST /NAME HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+    ),
     ("http12", b"GET /NAME HTTP/1.2\r\nHost: v1\r\n\r\n"),
     ("two-spaces", b"GET  /NAME  HTTP/1.1\r\nHost: v1\r\n\r\n"),
     ("space-at-line-end", b"GET /NAME HTTP/1.1 \r\nHost: v1\r\n\r\n"),

@@ -34,6 +34,12 @@ pub enum Behaviour {
     Garbage,
     /// Promises a body of 100 bytes, sends 10, and closes.
     CutAnswer,
+    /// The same, and resets.
+    ResetWithinAnswer,
+    /// Answers 200 as if the connection went on, and closes it.
+    AnswerAndClose,
+    /// Answers 200 in chunks, in writes of one byte.
+    ByteByByte,
 }
 
 /// A request as it arrived.
@@ -119,6 +125,11 @@ impl V2 {
         self.shared.lock().connections
     }
 
+    /// How many of them it has not closed.
+    pub fn open(&self) -> usize {
+        self.shared.lock().open.len()
+    }
+
     /// Everything received so far, in the order in which requests were complete.
     pub fn received(&self) -> Vec<Received> {
         self.shared.lock().received.clone()
@@ -196,6 +207,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         threads.push(std::thread::spawn(move || {
             // An error is the peer's end of the connection; what came whole is recorded.
             serve(&stream, number, &shared).ok();
+            // Then the last handle is the one below: it is closed before it counts as such.
+            drop(stream);
             shared.lock().open.remove(&number);
         }));
     }
@@ -240,13 +253,28 @@ fn serve(stream: &TcpStream, connection: usize, shared: &Shared) -> io::Result<(
                 return Ok(());
             }
             Behaviour::Garbage => return writer.write_all(b"\x16\x00\xffnot http at all\r\n\r\n"),
-            Behaviour::CutAnswer => {
-                return writer
-                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0123456789");
+            Behaviour::CutAnswer => return writer.write_all(CUT),
+            Behaviour::ResetWithinAnswer => {
+                writer.write_all(CUT)?;
+                reset(stream);
+                return Ok(());
+            }
+            Behaviour::AnswerAndClose => return answer(writer, is_head),
+            Behaviour::ByteByByte => {
+                for byte in CHUNKED {
+                    writer.write_all(&[*byte])?;
+                }
             }
         }
     }
 }
+
+/// An answer that lacks 90 bytes.
+const CUT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0123456789";
+
+/// An answer in two chunks, with a trailer.
+const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n\
+    3;a=b\r\nok\n\r\n0A\r\n0123456789\r\n0\r\nX-Sum: 1\r\n\r\n";
 
 fn answer(mut writer: &TcpStream, is_head: bool) -> io::Result<()> {
     let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n";

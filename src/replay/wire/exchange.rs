@@ -22,7 +22,7 @@ use super::super::transport::Answer;
 pub(super) enum Ended {
     /// With a whole answer.
     Answered { answer: Answer, keeps_alive: bool },
-    /// The connection was closed before a byte went out.
+    /// The connection was closed, or of no use, before a byte went out.
     NothingSent,
     /// Without a whole answer.
     Failed(Failure),
@@ -50,17 +50,26 @@ pub(super) struct Exchange<'a> {
     writing: Writing,
     read: &'a mut [u8],
     reader: AnswerReader,
+    /// Whether the stream has yet to be looked at: v2 may have closed it since its last answer.
+    is_doubtful: bool,
 }
 
 impl<'a> Exchange<'a> {
     /// To send `out` on this stream, a request with this method, and to read the answer through `read`.
+    /// The stream is new unless it is said to be kept.
     pub fn new(
         stream: &'a mut Stream,
         out: [&'a [u8]; 2],
         method: &[u8],
         read: &'a mut [u8],
     ) -> Self {
-        Self { stream, out, writing: Writing::Sent(0), read, reader: AnswerReader::new(method) }
+        let reader = AnswerReader::new(method);
+        Self { stream, out, writing: Writing::Sent(0), read, reader, is_doubtful: false }
+    }
+
+    /// Whether the stream carried an exchange before.
+    pub fn kept(self, is_kept: bool) -> Self {
+        Self { is_doubtful: is_kept, ..self }
     }
 
     /// Does it; the answer's head and the whole of it must be there by the deadlines.
@@ -68,6 +77,9 @@ impl<'a> Exchange<'a> {
         let mut time = pin!(sleep_until(head_deadline));
         let mut has_head = false;
         poll_fn(|cx| {
+            if std::mem::take(&mut self.is_doubtful) && self.is_spent(cx) {
+                return Poll::Ready(Ended::NothingSent);
+            }
             self.write(cx);
             if let Some(ended) = self.read(cx) {
                 return Poll::Ready(ended);
@@ -78,6 +90,12 @@ impl<'a> Exchange<'a> {
             time.as_mut().poll(cx).map(|()| Ended::Failed(Failure::Timeout))
         })
         .await
+    }
+
+    /// Whether v2 has closed, or said what nobody asked for, as far as the runtime was told: this needs no
+    /// call of the kernel where nothing has come.
+    fn is_spent(&mut self, cx: &mut Context<'_>) -> bool {
+        Pin::new(&mut *self.stream).poll_read(cx, &mut ReadBuf::new(self.read)).is_ready()
     }
 
     /// Writes what v2 takes now.

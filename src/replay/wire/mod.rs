@@ -123,7 +123,7 @@ impl Wire {
             let head_deadline = deadline.min(Instant::now() + self.head_timeout);
             let (out, method) = ([&buffers.out[..], body], message.method());
             let exchange = Exchange::new(&mut connection.stream, out, method, &mut buffers.read);
-            return match exchange.run(head_deadline, deadline).await {
+            return match exchange.kept(is_kept).run(head_deadline, deadline).await {
                 Ended::Answered { answer, keeps_alive } => {
                     if keeps_alive && !is_alone && !closes(message) {
                         connection.used_at = Instant::now();
