@@ -189,9 +189,9 @@ mod tests {
         let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
         for (text, want) in [
             ("GET / HTTP/1.1\r\n\r\nmore", Extent::Bytes(18)),
-            ("POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nab", Extent::Bytes(49)),
+            ("POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nab", Extent::Bytes(47)),
             ("POST / HTTP/1.1\r\nContent-Le", Extent::Unknown),
-            (&format!("{chunked}1\r\na\r\n0\r\n\r\nmore"), Extent::Bytes(59)),
+            (&format!("{chunked}1\r\na\r\n0\r\n\r\nmore"), Extent::Bytes(58)),
             (&format!("{chunked}5\r\na"), Extent::Beyond),
             (&format!("{chunked}zz\r\na"), Extent::Unknown),
             ("nonsense\r\n\r\n", Extent::Unknown),
