@@ -16,7 +16,7 @@ use crate::cli::target_args::{AmbiguousArg, OnBreakArg, OrderArg, TargetArgs};
 use crate::http;
 use crate::model::{Endpoint, MARKER_FIELD, OwnConnections, Servers, Watch};
 use crate::reassemble;
-use crate::replay::{HostHeader, OnBreak, Order, ReplayConfig, Target, Trust};
+use crate::replay::{Client, HostHeader, OnBreak, Order, Proxy, ReplayConfig, Target, Trust};
 use crate::shape::{Admission, Methods};
 
 /// The live capture's settings.
@@ -178,7 +178,19 @@ fn replay(args: &TargetArgs, target: Target, run: &str) -> anyhow::Result<Replay
     if let Some(name) = args.realip_header.as_ref().filter(|name| !is_token(name)) {
         bail!("--realip-header `{name}` is no field name; give one such as X-Real-IP");
     }
+    let proxy = args.proxy.as_deref().map(Proxy::parse).transpose().context("--proxy")?;
+    let client = match (args.http2, &proxy) {
+        (true, _) => Client::Http2,
+        (false, Some(_)) => Client::Reqwest,
+        (false, None) => Client::Wire,
+    };
+    if target.socket().is_some() && client != Client::Wire {
+        let flag = if args.http2 { "--http2" } else { "--proxy" };
+        bail!("{flag} does not go with {target}; give --to http://host:port or https://host:port");
+    }
     Ok(ReplayConfig {
+        client,
+        proxy,
         host,
         trust,
         order: match args.order {

@@ -2,6 +2,7 @@
 //! that makes no sense exits 2 and says what would.
 
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -241,9 +242,35 @@ fn a_unix_socket_is_a_target() {
 }
 
 #[test]
+fn http2_and_a_proxy_are_spoken_when_asked_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let to = format!("http://{}", listener.local_addr().expect("its address"));
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut preface = [0; 24];
+        stream.read_exact(&mut preface).expect("a preface");
+        // It knows HTTP/1 only: what it answers to HTTP/2 is no answer.
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").expect("it is read");
+        // Closing with unread bytes would be a reset.
+        stream.read_to_end(&mut Vec::new()).ok();
+        preface
+    });
+    let (_, ledger) = Recording::gets(1, 0).replayed(&to, &["--speed", "max", "--http2"]);
+    assert_eq!(&server.join().expect("no panic"), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    assert_eq!(ledger.count("/targets/0/failed/invalid_answer"), 1, "{:#}", ledger.0);
+    let v2 = v2(Behaviour::Answer);
+    let to = "http://v2.invalid:81";
+    let args = ["--speed", "max", "--proxy", &v2.url()];
+    let (_, ledger) = Recording::gets(2, 0).replayed(to, &args);
+    assert_eq!(answered(&ledger), 2);
+    let last = v2.requests().pop().expect("a request");
+    assert!(last.target.starts_with("http://v2.invalid:81/"), "{last:?}");
+}
+
+#[test]
 fn a_value_that_makes_no_sense_exits_2_and_says_what_would() {
     const TO: &str = "http://127.0.0.1:9";
-    let cases: [(&[&str], &str); 19] = [
+    let cases: [(&[&str], &str); 21] = [
         (&["--order", "random"], "connection"),
         (&["--on-break", "panic"], "continue"),
         (&["--max-lag", "10"], "200ms"),
@@ -263,6 +290,8 @@ fn a_value_that_makes_no_sense_exits_2_and_says_what_would() {
         (&["--max-gap", "1"], "200ms"),
         (&["--max-gap", "1s", "--rate", "5/s"], "--rate"),
         (&["--priority", "normal"], "--priority"),
+        (&["--proxy", "v2:3128"], "http://host:port"),
+        (&["--proxy", "http://v2:3128", "--http2"], "--http2"),
     ];
     let recording = Recording::gets(1, 0);
     for (args, says) in cases {
@@ -273,6 +302,10 @@ fn a_value_that_makes_no_sense_exits_2_and_says_what_would() {
     for to in ["unix:v2.sock", "unix:"] {
         let finished = recording.replay(to, &[]).finish(PATIENCE).expect_code(2);
         assert!(finished.stderr.contains("unix:/absolute/path"), "{}", finished.stderr);
+    }
+    for flag in [&["--http2"][..], &["--proxy", "http://v2:3128"]] {
+        let finished = recording.replay("unix:/run/v2", flag).finish(PATIENCE).expect_code(2);
+        assert!(finished.stderr.contains("does not go with unix:/run/v2"), "{}", finished.stderr);
     }
     let args = ["mirror", "-i", "lo", "-p", "80", "--to", TO, "--priority", "high"];
     let finished = Run::new(args).finish(PATIENCE).expect_code(2);

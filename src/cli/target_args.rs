@@ -83,6 +83,16 @@ pub struct TargetArgs {
     #[arg(long, env = "SHADOWTAP_DRAIN", default_value = "5s", value_parser = units::duration, value_name = "TIME")]
     pub drain: Duration,
 
+    /// Speak HTTP/2 to v2: over https by ALPN, over http with prior knowledge. Host becomes :authority; header case,
+    /// chunk sizes, trailers and what concerns v1's connection (Connection, Upgrade, ...) are not kept.
+    #[arg(long, env = "SHADOWTAP_HTTP2", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub http2: bool,
+
+    /// Go through this forward proxy: http://[user:password@]host:port, or https. Header case, chunk sizes,
+    /// trailers and targets that no URL has (/a/../b) are not kept, nor one connection for each captured one.
+    #[arg(long, env = "SHADOWTAP_PROXY", value_name = "URL", conflicts_with = "http2")]
+    pub proxy: Option<String>,
+
     /// Believe only the certificate authorities in this PEM file.
     #[arg(long, env = "SHADOWTAP_CA", value_name = "FILE", conflicts_with = "insecure")]
     pub ca: Option<PathBuf>,

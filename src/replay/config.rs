@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use reqwest::Url;
 use thiserror::Error;
 
 use super::Target;
@@ -41,8 +42,42 @@ pub enum Client {
     /// The captured bytes as they were, over HTTP/1.x.
     #[default]
     Wire,
+    /// HTTP/2, with what it has no place for: see `http2_request`.
+    Http2,
     /// reqwest, with what it cannot express: see `request`.
     Reqwest,
+}
+
+/// A forward proxy.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proxy(Url);
+
+impl Proxy {
+    /// Reads `http://[user:password@]host:port` or `https://...`. An error does not repeat the secret.
+    pub fn parse(text: &str) -> Result<Self, ReplayError> {
+        let url = Url::parse(text).map_err(|err| ReplayError::Proxy(err.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(ReplayError::Proxy(format!("`{}` is no scheme of one", url.scheme())));
+        }
+        Ok(Self(url))
+    }
+
+    /// Whether TLS is spoken with the proxy itself.
+    pub(super) fn is_tls(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// For all requests.
+    pub(super) fn as_reqwest(&self) -> Result<reqwest::Proxy, ReplayError> {
+        reqwest::Proxy::all(self.0.clone()).map_err(|err| ReplayError::Proxy(err.to_string()))
+    }
+}
+
+/// Without the secret.
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Proxy({:?}:{:?})", self.0.host_str(), self.0.port_or_known_default())
+    }
 }
 
 /// What waits for what.
@@ -85,6 +120,8 @@ pub struct ReplayConfig {
     pub trust: Trust,
     /// What sends.
     pub client: Client,
+    /// The forward proxy; only [`Client::Reqwest`] goes through one.
+    pub proxy: Option<Proxy>,
     /// What waits for what.
     pub order: Order,
     /// What becomes of those behind a request that failed.
@@ -119,6 +156,7 @@ impl ReplayConfig {
             concurrency: 64,
             trust: Trust::default(),
             client: Client::default(),
+            proxy: None,
             order: Order::default(),
             on_break: OnBreak::default(),
             max_lag: None,
@@ -156,6 +194,12 @@ pub enum ReplayError {
     /// The marker field cannot hold this run's name.
     #[error("`{0}` cannot stand in the marker field")]
     RunName(String),
+    /// There is no such field name.
+    #[error("`{0}` is no field name")]
+    FieldName(String),
+    /// The proxy's URL cannot be read.
+    #[error("not the URL of a forward proxy: {0}; expected http://host:port or https://host:port")]
+    Proxy(String),
     /// The client refused its settings.
     #[error("cannot set up the HTTP client: {0}")]
     Client(String),

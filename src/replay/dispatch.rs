@@ -20,6 +20,7 @@ use crate::model::ledger::{Failure, ShedLater, StatusClass, TargetCounts};
 
 use super::breaker::Breaker;
 use super::http_client::HttpClient;
+use super::http2::Http2;
 use super::lanes::Lanes;
 use super::timer::Timer;
 use super::timing::Stopwatch;
@@ -75,6 +76,7 @@ pub struct Replayer {
 
 enum AnyClient {
     Wire(Box<Wire>),
+    Http2(Box<Http2>),
     Reqwest(Box<HttpClient>),
 }
 
@@ -94,6 +96,7 @@ impl Replayer {
     pub fn new(config: &ReplayConfig) -> Result<Self, ReplayError> {
         let client = match config.client {
             Client::Wire => AnyClient::Wire(Box::new(Wire::new(config)?)),
+            Client::Http2 => AnyClient::Http2(Box::new(Http2::new(config)?)),
             Client::Reqwest => AnyClient::Reqwest(Box::new(HttpClient::new(config)?)),
         };
         let rules = Rules {
@@ -125,6 +128,9 @@ impl Replayer {
         match client {
             AnyClient::Wire(wire) => {
                 Dispatcher::new(*wire, rules, published).run(batch_rx, stop_rx).await
+            }
+            AnyClient::Http2(client) => {
+                Dispatcher::new(*client, rules, published).run(batch_rx, stop_rx).await
             }
             AnyClient::Reqwest(client) => {
                 Dispatcher::new(*client, rules, published).run(batch_rx, stop_rx).await

@@ -1,4 +1,4 @@
-//! The transport that sends with reqwest (hyper underneath), over HTTP/1.1.
+//! The transport that sends with reqwest (hyper underneath), over HTTP/1.1, through a forward proxy if wanted.
 //!
 //! In: a captured request. Out: the status of its answer, which is read to the end and thrown
 //! away frame by frame, so that the connection is used again; or the cause of failure.
@@ -16,18 +16,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::HeaderValue;
-use reqwest::{Client, redirect, retry};
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{Client, Request, redirect, retry};
 
 use crate::model::Message;
 use crate::model::ledger::Failure;
 
 use super::failure::{Stage, classify};
-use super::request::{self, HostOverride};
+use super::request::{self, Edits};
 use super::resolve::SystemResolver;
 use super::tls::client_config;
 use super::transport::{Answer, Transport};
-use super::{HostHeader, ReplayConfig, ReplayError, Target};
+use super::wire::RETRY_PAUSE;
+use super::{HostHeader, Proxy, ReplayConfig, ReplayError, Target};
 
 /// Idle connections to v2 are closed after this time, unless v2 does it before.
 const POOL_IDLE: Duration = Duration::from_secs(60);
@@ -36,18 +37,27 @@ const POOL_IDLE: Duration = Duration::from_secs(60);
 pub(super) struct HttpClient {
     client: Client,
     target: Target,
-    host: HostOverride,
+    edits: Edits,
     /// Names this run in the marker.
     run: String,
     /// The longest an exchange may take.
     timeout: Duration,
+    /// The longest the head of the answer may take.
+    head_timeout: Duration,
+    /// How often connecting is tried again.
+    retries: u32,
 }
 
 impl HttpClient {
     /// Loads certificates and sets up the pool; connects to nothing.
     pub fn new(config: &ReplayConfig) -> Result<Self, ReplayError> {
-        let client = Client::builder()
-            .no_proxy()
+        let is_tls = config.target.is_tls() || config.proxy.as_ref().is_some_and(Proxy::is_tls);
+        let builder = Client::builder().no_proxy();
+        let builder = match &config.proxy {
+            Some(proxy) => builder.proxy(proxy.as_reqwest()?),
+            None => builder,
+        };
+        let client = builder
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .referer(false)
@@ -57,7 +67,7 @@ impl HttpClient {
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(config.concurrency.max(1))
             .dns_resolver(Arc::new(SystemResolver))
-            .tls_backend_preconfigured(client_config(config.target.is_tls(), &config.trust)?)
+            .tls_backend_preconfigured(client_config(is_tls, &config.trust, b"http/1.1")?)
             .build()
             .map_err(|err| ReplayError::Client(chain(&err)))?;
         let named = match &config.host {
@@ -72,31 +82,50 @@ impl HttpClient {
             .transpose()?;
         let run = config.marker_run.clone();
         HeaderValue::from_str(&run).map_err(|_| ReplayError::RunName(run.clone()))?;
+        let realip = config.realip.as_ref().map(|name| {
+            HeaderName::try_from(name).map_err(|_| ReplayError::FieldName(name.clone()))
+        });
         let (target, timeout) = (config.target.clone(), config.timeout);
-        Ok(Self { client, target, host, run, timeout })
+        let edits = Edits { host, realip: realip.transpose()? };
+        let (head_timeout, retries) = (config.head_timeout.min(timeout), config.connect_retries);
+        Ok(Self { client, target, edits, run, timeout, head_timeout, retries })
     }
 
     /// The exchange, without its time limit.
     async fn send(&self, message: Message, n: u64) -> Result<Answer, Failure> {
-        let marker =
-            HeaderValue::try_from(format!("{}-{n}", self.run)).map_err(|_| Failure::Unsendable)?;
-        let request = request::build(&message, &self.target, &self.host, marker);
-        // The request holds what it needs of the captured bytes.
-        drop(message);
-        let request = request.map_err(|why| {
-            tracing::debug!(n, %why, "request cannot be sent");
-            Failure::Unsendable
-        })?;
         let failed = |err: reqwest::Error, stage| {
             let failure = classify(&err, stage);
             tracing::debug!(n, ?failure, error = chain(&err), "no answer");
             failure
         };
-        let mut response =
-            self.client.execute(request).await.map_err(|err| failed(err, Stage::Head))?;
+        let mut pause = RETRY_PAUSE;
+        let mut tries = 0;
+        let mut response = loop {
+            let answer = self.client.execute(self.request(&message, n)?);
+            let answer = tokio::time::timeout(self.head_timeout, answer).await;
+            match answer.map_err(|_| Failure::Timeout)? {
+                Ok(response) => break response,
+                Err(err) if err.is_connect() && tries < self.retries => {
+                    tokio::time::sleep(pause).await;
+                    (pause, tries) = (pause * 2, tries + 1);
+                }
+                Err(err) => return Err(failed(err, Stage::Head)),
+            }
+        };
+        drop(message);
         let status = response.status().as_u16();
         while response.chunk().await.map_err(|err| failed(err, Stage::Body))?.is_some() {}
         Ok(Answer { status })
+    }
+
+    /// The `n`th copy.
+    fn request(&self, message: &Message, n: u64) -> Result<Request, Failure> {
+        let marker =
+            HeaderValue::try_from(format!("{}-{n}", self.run)).map_err(|_| Failure::Unsendable)?;
+        request::build(message, &self.target, &self.edits, marker).map_err(|why| {
+            tracing::debug!(n, %why, "request cannot be sent");
+            Failure::Unsendable
+        })
     }
 }
 

@@ -21,6 +21,8 @@ mod breaker;
 mod config;
 mod dispatch;
 mod failure;
+mod http2;
+mod http2_request;
 mod http_client;
 mod lanes;
 mod request;
@@ -38,7 +40,7 @@ use tokio::time::Instant;
 
 use crate::model::Message;
 
-pub use config::{Client, HostHeader, OnBreak, Order, ReplayConfig, ReplayError, Trust};
+pub use config::{Client, HostHeader, OnBreak, Order, Proxy, ReplayConfig, ReplayError, Trust};
 pub use dispatch::{CountsHandle, Replayer};
 pub use target::{Target, TargetError};
 

@@ -64,8 +64,13 @@ pub(super) enum Unsendable {
     Field,
 }
 
-/// What goes into Host: `None` for what was captured.
-pub(super) type HostOverride = Option<HeaderValue>;
+/// What is changed in every request.
+pub(super) struct Edits {
+    /// What goes into Host: `None` for what was captured.
+    pub host: Option<HeaderValue>,
+    /// The field that takes the client's address.
+    pub realip: Option<HeaderName>,
+}
 
 /// How the body is framed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -82,7 +87,7 @@ enum Framing {
 pub(super) fn build(
     message: &Message,
     target: &Target,
-    host: &HostOverride,
+    edits: &Edits,
     marker: HeaderValue,
 ) -> Result<Request, Unsendable> {
     if message.completion != Completion::Complete {
@@ -100,7 +105,7 @@ pub(super) fn build(
     let framing = framing(message);
     let mut request = Request::new(method, url(message.target(), target)?);
     *request.version_mut() = version;
-    *request.headers_mut() = fields(message, target, host, framing, marker)?;
+    *request.headers_mut() = fields(message, target, edits, framing, marker)?;
     *request.body_mut() = match framing {
         Framing::None => None,
         Framing::Length => Some(Body::from(message.body.clone())),
@@ -124,11 +129,12 @@ fn framing(message: &Message) -> Framing {
 fn fields(
     message: &Message,
     target: &Target,
-    host: &HostOverride,
+    edits: &Edits,
     framing: Framing,
     marker: HeaderValue,
 ) -> Result<HeaderMap, Unsendable> {
     let mut map = HeaderMap::with_capacity(message.fields.len() + 3);
+    let host = &edits.host;
     let mut add = |name: HeaderName, value: HeaderValue| {
         // Refuses beyond 32,768 fields, where `append` would panic.
         map.try_append(name, value).map(drop).map_err(|_| Unsendable::Field)
@@ -174,6 +180,10 @@ fn fields(
         // The client would add it anyhow, behind the marker.
         add(ACCEPT, HeaderValue::from_static("*/*"))?;
     }
+    if let Some(name) = &edits.realip {
+        let value = HeaderValue::try_from(message.client.ip.to_string());
+        add(name.clone(), value.map_err(|_| Unsendable::Field)?)?;
+    }
     add(MARKER.clone(), marker)?;
     Ok(map)
 }
@@ -185,7 +195,7 @@ fn authority(target: &Target) -> Result<HeaderValue, Unsendable> {
 
 /// A field value: the captured bytes themselves, not copied, unless it is folded over several
 /// lines; then the line breaks become spaces (RFC 9112 5.2).
-fn field_value(raw: &Bytes, value: &[u8]) -> Result<HeaderValue, Unsendable> {
+pub(super) fn field_value(raw: &Bytes, value: &[u8]) -> Result<HeaderValue, Unsendable> {
     let is_break = |b: &u8| matches!(b, b'\r' | b'\n');
     let within = raw.as_ptr_range().contains(&value.as_ptr());
     let value = if value.iter().any(is_break) {
@@ -239,7 +249,7 @@ fn url(target: &[u8], to: &Target) -> Result<Url, Unsendable> {
 }
 
 /// `%XX`.
-fn push_encoded(text: &mut String, byte: u8) {
+pub(super) fn push_encoded(text: &mut String, byte: u8) {
     const HEX: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
     text.push('%');
@@ -249,7 +259,7 @@ fn push_encoded(text: &mut String, byte: u8) {
 
 /// Path and query of a request target in origin-form or absolute-form (RFC 9112 3.2.1, 3.2.2);
 /// `None` for the other two forms and for what is no form at all.
-fn origin_form(target: &[u8]) -> Option<Cow<'_, [u8]>> {
+pub(super) fn origin_form(target: &[u8]) -> Option<Cow<'_, [u8]>> {
     if target.first() == Some(&b'/') {
         return Some(Cow::Borrowed(target));
     }

@@ -2,8 +2,10 @@
 //! exactly what arrived.
 
 mod failures;
+mod http2;
 pub(super) mod message;
 mod order;
+mod proxy;
 mod reqwest;
 mod stop;
 mod tls;

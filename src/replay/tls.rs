@@ -1,6 +1,6 @@
 //! TLS towards v2: which certificates are believed.
 //!
-//! In: [`Trust`]. Out: a rustls configuration with the ring provider and HTTP/1.1 by ALPN. The
+//! In: [`Trust`]. Out: a rustls configuration with the ring provider and one protocol by ALPN. The
 //! name that is asked for and checked is that of the target, never that of the Host field.
 
 use std::path::Path;
@@ -14,7 +14,11 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use super::{ReplayError, Trust};
 
 /// The client's side of TLS. A plain target needs no authorities, so none are loaded for it.
-pub(super) fn client_config(tls: bool, trust: &Trust) -> Result<ClientConfig, ReplayError> {
+pub(super) fn client_config(
+    tls: bool,
+    trust: &Trust,
+    protocol: &[u8],
+) -> Result<ClientConfig, ReplayError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let schemes = provider.signature_verification_algorithms.supported_schemes();
     let builder = ClientConfig::builder_with_provider(provider)
@@ -29,7 +33,7 @@ pub(super) fn client_config(tls: bool, trust: &Trust) -> Result<ClientConfig, Re
         Trust::Authorities(path) => builder.with_root_certificates(authorities_in(path)?),
     };
     let mut config = builder.with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     Ok(config)
 }
 

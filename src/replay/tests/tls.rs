@@ -19,7 +19,7 @@ use super::{config, replay};
 
 /// Shows one certificate and remembers the names it was asked for.
 #[derive(Debug)]
-struct OneCert {
+pub struct OneCert {
     key: Arc<CertifiedKey>,
     asked: Mutex<Vec<Option<String>>>,
 }
@@ -31,8 +31,8 @@ impl ResolvesServerCert for OneCert {
     }
 }
 
-/// A v2 with a certificate for this name, the certificate as a PEM file, and what it was asked.
-async fn v2_named(name: &str) -> (V2, tempfile::NamedTempFile, Arc<OneCert>) {
+/// What a server with a certificate for this name needs, the certificate as a PEM file, and what it was asked.
+pub fn server_named(name: &str) -> (rustls::ServerConfig, tempfile::NamedTempFile, Arc<OneCert>) {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("certificate");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
@@ -48,6 +48,12 @@ async fn v2_named(name: &str) -> (V2, tempfile::NamedTempFile, Arc<OneCert>) {
         .with_cert_resolver(resolver.clone());
     let mut pem = tempfile::NamedTempFile::new().expect("file");
     pem.write_all(made.cert.pem().as_bytes()).expect("write");
+    (server, pem, resolver)
+}
+
+/// A v2 with a certificate for this name, the certificate as a PEM file, and what it was asked.
+pub async fn v2_named(name: &str) -> (V2, tempfile::NamedTempFile, Arc<OneCert>) {
+    let (server, pem, resolver) = server_named(name);
     let acceptor = TlsAcceptor::from(Arc::new(server));
     (V2::start_with(Some(acceptor), |_| answer(200, "ok")).await, pem, resolver)
 }

@@ -209,7 +209,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Resettable + Unpin>(
 }
 
 /// The next request: its head and what follows it. Latin-1 bytes of the head become characters.
-async fn read_request<S: AsyncRead + Unpin>(
+pub async fn read_request<S: AsyncRead + Unpin>(
     stream: &mut S,
     buffer: &mut Vec<u8>,
 ) -> Option<(String, Vec<u8>)> {

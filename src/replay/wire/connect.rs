@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
+use super::RETRY_PAUSE;
 use super::stream::Stream;
 use crate::model::ledger::Failure;
 use crate::model::{Endpoint, OwnConnections};
@@ -31,11 +32,13 @@ const LOOKUP_LIVES: Duration = Duration::from_secs(10);
 const PORT_TRIES: usize = 8;
 
 /// See the module's description.
-pub(super) struct Connector {
+pub(in crate::replay) struct Connector {
     target: Target,
     /// How to speak TLS, and to whom.
     tls: Option<(TlsConnector, ServerName<'static>)>,
     connect_timeout: Duration,
+    /// How often connecting is tried again.
+    retries: u32,
     own: Option<OwnConnections>,
     /// The last lookup, and when it was made.
     found: Mutex<Option<(Instant, Vec<SocketAddr>)>>,
@@ -44,7 +47,7 @@ pub(super) struct Connector {
 }
 
 /// Keeps a connection's endpoint among the own ones.
-pub(super) struct Registered {
+pub(in crate::replay) struct Registered {
     endpoint: Endpoint,
     own: OwnConnections,
 }
@@ -56,13 +59,13 @@ impl Drop for Registered {
 }
 
 impl Connector {
-    /// Loads certificates; connects to nothing.
-    pub fn new(config: &ReplayConfig) -> Result<Self, ReplayError> {
+    /// Loads certificates; connects to nothing. `protocol` is asked for by ALPN.
+    pub fn new(config: &ReplayConfig, protocol: &[u8]) -> Result<Self, ReplayError> {
         let target = config.target.clone();
         let tls = if target.is_tls() {
             let name = ServerName::try_from(target.host().to_owned())
                 .map_err(|err| ReplayError::Client(err.to_string()))?;
-            let client = Arc::new(tls::client_config(true, &config.trust)?);
+            let client = Arc::new(tls::client_config(true, &config.trust, protocol)?);
             Some((TlsConnector::from(client), name))
         } else {
             None
@@ -71,14 +74,33 @@ impl Connector {
             target,
             tls,
             connect_timeout: config.connect_timeout,
+            retries: config.connect_retries,
             own: config.own.clone(),
             found: Mutex::default(),
             turn: AtomicUsize::new(0),
         })
     }
 
-    /// A new connection.
-    pub async fn connect(&self) -> Result<(Stream, Option<Registered>), Failure> {
+    /// A new connection, tried again as often as is wanted.
+    pub async fn connect_until(
+        &self,
+        deadline: Instant,
+    ) -> Result<(Stream, Option<Registered>), Failure> {
+        let connect = async {
+            let mut pause = RETRY_PAUSE;
+            for _ in 0..self.retries {
+                match self.connect().await {
+                    Ok(connected) => return Ok(connected),
+                    Err(_) => tokio::time::sleep(pause).await,
+                }
+                pause *= 2;
+            }
+            self.connect().await
+        };
+        timeout_at(deadline, connect).await.unwrap_or(Err(Failure::Timeout))
+    }
+
+    async fn connect(&self) -> Result<(Stream, Option<Registered>), Failure> {
         if let Some(path) = self.target.socket() {
             let connected = timeout(self.connect_timeout, UnixStream::connect(path)).await;
             let stream = connected.map_err(|_| Failure::Connect)?;

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 use crate::model::ledger::Failure;
 use crate::model::{Message, Version};
 
-use self::connect::Connector;
+pub(super) use self::connect::Connector;
 use self::encode::Edits;
 use self::exchange::{Ended, Exchange};
 use self::pool::{Connection, Pool};
@@ -41,7 +41,7 @@ const READ_SIZE: usize = 16 << 10;
 const COPIED_BODY: usize = 4 << 10;
 
 /// The pause before connecting is tried again; doubled each time.
-const RETRY_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// See the module's description.
 pub(super) struct Wire {
@@ -53,8 +53,6 @@ pub(super) struct Wire {
     timeout: Duration,
     /// The longest the head of the answer may take.
     head_timeout: Duration,
-    /// How often connecting is tried again.
-    retries: u32,
     buffers: Mutex<Vec<Buffers>>,
 }
 
@@ -81,7 +79,7 @@ impl Wire {
             return Err(ReplayError::RunName(config.marker_run.clone()));
         }
         Ok(Self {
-            connector: Connector::new(config)?,
+            connector: Connector::new(config, b"http/1.1")?,
             pool: Pool::new(config.max_idle),
             edits: Edits {
                 host,
@@ -92,7 +90,6 @@ impl Wire {
             order: config.order,
             timeout: config.timeout,
             head_timeout: config.head_timeout.min(config.timeout),
-            retries: config.connect_retries,
             buffers: Mutex::default(),
         })
     }
@@ -154,24 +151,8 @@ impl Wire {
     }
 
     async fn connect(&self, deadline: Instant) -> Result<Connection, Failure> {
-        let connect = async {
-            let mut pause = RETRY_PAUSE;
-            for _ in 0..self.retries {
-                match self.connector.connect().await {
-                    Ok(connected) => return Ok(connected),
-                    Err(_) => tokio::time::sleep(pause).await,
-                }
-                pause *= 2;
-            }
-            self.connector.connect().await
-        };
-        match tokio::time::timeout_at(deadline, connect).await {
-            Ok(connected) => {
-                let (stream, _registered) = connected?;
-                Ok(Connection { stream, _registered, used_at: Instant::now() })
-            }
-            Err(_) => Err(Failure::Timeout),
-        }
+        let (stream, _registered) = self.connector.connect_until(deadline).await?;
+        Ok(Connection { stream, _registered, used_at: Instant::now() })
     }
 }
 

@@ -11,13 +11,21 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
 /// See the module's description.
-pub(super) enum Stream {
+pub(in crate::replay) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
 }
 
 impl Stream {
+    /// Whether this protocol was agreed on by ALPN; true where there is no TLS to do so.
+    pub fn has_negotiated(&self, protocol: &[u8]) -> bool {
+        match self {
+            Self::Plain(_) | Self::Unix(_) => true,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(protocol),
+        }
+    }
+
     /// Whether v2 has closed it, or has sent something that nobody asked for, while it was idle. TLS sends
     /// records of its own accord, so there only the end counts.
     pub fn is_spent(&self) -> bool {
