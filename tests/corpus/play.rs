@@ -16,6 +16,10 @@ mod privileged {
     use crate::support::stage::{LOCALHOST, capturing, report};
     use crate::support::{PATIENCE, alone, require_root};
 
+    /// Slow pieces take a block of the ring each: room for a capture that waits for the CPU for a second. What
+    /// a full ring drops is for other tests to say.
+    const RING: [&str; 2] = ["--ring", "256MiB"];
+
     /// The bound.
     const AT_LEAST: usize = 90;
 
@@ -188,7 +192,7 @@ mod privileged {
         let (v1, v2) = (RawServer::start(LOCALHOST, answer), RawServer::start(LOCALHOST, answer));
         let port = v1.addr.port().to_string();
         let run = Run::new(["mirror", "-i", "lo", "-p", &port, "--priority", "normal"]);
-        let mirror = capturing(to_v2(run, &v2).start());
+        let mirror = capturing(to_v2(run.args(RING), &v2).start());
         cases.iter().for_each(|case| play(case, &v1));
         // Whether they all come is for the score to say.
         v2.answers(cases.iter().map(|case| case.copied().len()).sum(), PATIENCE);
@@ -218,7 +222,7 @@ mod privileged {
         let file = dir.path().join("corpus.warc");
         let file = file.to_str().expect("a path in UTF-8");
         let run = Run::new(["record", "-i", "lo", "-p", &port, "-o", file, "--json"]);
-        let recorder = capturing(run.start());
+        let recorder = capturing(run.args(RING).start());
         cases.iter().for_each(|case| play(case, &v1));
         assert_counted(&recorder.terminate(PATIENCE).expect_code(0).ledger(), &cases, false);
         let run = Run::new(["replay", file, "--speed", "max"]);
