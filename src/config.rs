@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, ToSocketAddrs};
 
 use anyhow::{Context, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::capture::interfaces;
 use crate::capture::live::LiveConfig;
@@ -111,6 +112,20 @@ fn is_authority(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_part)
 }
 
+/// Half of the descriptors that this process may have. Their soft limit is raised to the hard one first:
+/// each captured connection has one of its own to v2.
+fn default_max_idle() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let allowed = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    // None is no limit.
+    let allowed = allowed.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
+    (allowed / 2).clamp(1, 10_000)
+}
+
 /// Whether this is a field name (RFC 9110 section 5.1).
 fn is_token(name: &str) -> bool {
     let is_part = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
@@ -157,7 +172,7 @@ fn replay(args: &TargetArgs, target: Target, run: &str) -> anyhow::Result<Replay
     if args.concurrency == 0 {
         bail!("--concurrency 0 would send nothing; give at least 1");
     }
-    if args.max_idle == 0 {
+    if args.max_idle == Some(0) {
         bail!("--max-idle 0 would keep no connection; give at least 1");
     }
     if let Some(name) = args.realip_header.as_ref().filter(|name| !is_token(name)) {
@@ -176,7 +191,7 @@ fn replay(args: &TargetArgs, target: Target, run: &str) -> anyhow::Result<Replay
         },
         max_lag: Some(args.max_lag),
         head_timeout: args.response_timeout.unwrap_or(args.timeout),
-        max_idle: args.max_idle,
+        max_idle: args.max_idle.unwrap_or_else(default_max_idle),
         connect_retries: args.retry_connect,
         breaker: (args.breaker > 0).then_some(args.breaker),
         realip: args.realip_header.clone(),

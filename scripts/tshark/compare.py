@@ -34,6 +34,7 @@ class Message:
         self.start, self.headers, self.body_len, self.body = start, headers, body_len, body
         self.complete = more.get("complete", True)
         self.anomalies = more.get("anomalies", ())
+        self.request = more.get("request")
         self.headed = more.get("headed", True)
         self.frame, self.ended = more.get("frame"), more.get("ended", False)
 
@@ -79,7 +80,7 @@ def ours(binary, path, ports):
         start = (m["method"], m["target"]) if m["kind"] == "request" else (str(m["status"]), m["reason"])
         yield Message(m["kind"], m["client"], m["server"], start + ("HTTP/" + m["version"],),
                       [tuple(h) for h in m["headers"]], m["body_len"], m["body_sha256"],
-                      complete=m["complete"], anomalies=m["anomalies"])
+                      complete=m["complete"], anomalies=m["anomalies"], request=m.get("request_index"))
 
 
 class Pdml:
@@ -174,9 +175,14 @@ def theirs(path, ports):
     return found
 
 
+def words(message):
+    """The start line without regard to how it is taken apart."""
+    return tuple(" ".join(message.start).split())
+
+
 def pairs(mine, other):
     """Aligns the messages of one direction of one connection by start line, in order."""
-    key = lambda m: " ".join(m.start) if m.kind == "request" else m.start[0]
+    key = lambda m: words(m) if m.kind == "request" else m.start[0]
     matcher = difflib.SequenceMatcher(None, [key(m) for m in mine], [key(m) for m in other], autojunk=False)
     for what, a, b, c, d in matcher.get_opcodes():
         if what == "equal":
@@ -203,8 +209,14 @@ def half_a_head(m, t, _):
 
 
 def space_in_target(m, t, _):
-    """tshark ends a target at its first space, and takes the rest for the version."""
-    return bool(m and t) and m.start != t.start and " ".join(m.start) == " ".join(t.start) and m.same(t)
+    """tshark ends a target at its first space, and takes a second space before it for its beginning."""
+    return bool(m and t) and m.complete and m.start != t.start and words(m) == words(t) and m.same(t)
+
+
+def request_unseen(m, t, _):
+    """A response to a request that was lost may answer HEAD: shadowtap does not call one with a body complete."""
+    return (bool(m and t) and m.kind == "response" and not m.complete and m.request is None
+            and "gap" in m.anomalies and m.body_len > 0 and m.start == t.start and m.same(t))
 
 
 def behind_a_hole(m, t, before):
@@ -212,7 +224,7 @@ def behind_a_hole(m, t, before):
     return bool(m) and not t and m.complete and any("gap" in b.anomalies for b in before)
 
 
-RULES = (not_whole, half_a_head, space_in_target, behind_a_hole)
+RULES = (not_whole, half_a_head, space_in_target, behind_a_hole, request_unseen)
 
 
 def explain(m, t, before):

@@ -74,9 +74,10 @@ pub struct TargetArgs {
     #[arg(long, env = "SHADOWTAP_BREAKER", default_value_t = 100, value_name = "N")]
     pub breaker: u32,
 
-    /// Idle connections to v2 that are kept at most.
-    #[arg(long, env = "SHADOWTAP_MAX_IDLE", default_value_t = 512, value_name = "N")]
-    pub max_idle: usize,
+    /// Idle connections to v2 that are kept at most. Without it half of the descriptors that this process may
+    /// have (`ulimit -n`), and no more than 10,000.
+    #[arg(long, env = "SHADOWTAP_MAX_IDLE", value_name = "N")]
+    pub max_idle: Option<usize>,
 
     /// How long to go on sending what is queued after a signal, `--duration` or `--limit`.
     #[arg(long, env = "SHADOWTAP_DRAIN", default_value = "5s", value_parser = units::duration, value_name = "TIME")]
