@@ -7,6 +7,7 @@ mod corpus;
 mod demo;
 mod fidelity;
 mod fixtures;
+mod gor;
 mod fuzz_seeds;
 mod house;
 mod kernel;

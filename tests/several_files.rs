@@ -219,8 +219,8 @@ fn what_cannot_be_read_together_is_said_before_anything_is() {
     let other = dir.file("b.json", b"{}");
     let (capture, recording, other) = (text(&capture), text(&recording), text(&other));
     let cases: [(&[&str], &str); 5] = [
-        (&[capture, recording], "captures or recordings in one call, not both"),
-        (&[recording, capture], "captures or recordings in one call, not both"),
+        (&[capture, recording], "files of one kind in one call"),
+        (&[recording, capture], "files of one kind in one call"),
         (&["-", capture, "-"], "standard input can be read only once"),
         (&[capture, "/nowhere/a.pcap"], "cannot open /nowhere/a.pcap"),
         (&[capture, other], "looks like JSON"),

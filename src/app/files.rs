@@ -4,7 +4,8 @@
 //! content. Guaranteed: every file was opened and its first bytes looked at before anything is read
 //! (rights are dropped in between, and a wrong name is said at once); only one is held in memory,
 //! beside pipes, which cannot be opened twice. Captures and recordings are not mixed: a connection
-//! may go on from one capture into the next, and a recording has none left to go on.
+//! may go on from one capture into the next, and a recording has none left to go on. Nor are recordings that
+//! have connections (WARC) and those that have none (.gor).
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -22,10 +23,31 @@ pub enum Opened {
     Recording(Box<Input>),
 }
 
+/// What files have in common that are read as one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Family {
+    /// pcap and pcapng.
+    Captures,
+    /// WARC.
+    Recordings,
+    /// .gor.
+    Gor,
+}
+
+impl std::fmt::Display for Family {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Captures => "a capture",
+            Self::Recordings => "a recording",
+            Self::Gor => "a .gor recording",
+        })
+    }
+}
+
 impl Opened {
     fn new(input: Input) -> Result<Self, FileError> {
         match input.kind() {
-            Kind::Warc => Ok(Self::Recording(Box::new(input))),
+            Kind::Warc | Kind::Gor => Ok(Self::Recording(Box::new(input))),
             _ => Ok(Self::Capture(Box::new(CaptureFile::new(input)?))),
         }
     }
@@ -38,8 +60,12 @@ impl Opened {
         }
     }
 
-    fn is_recording(&self) -> bool {
-        matches!(self, Self::Recording(_))
+    fn family(&self) -> Family {
+        match self {
+            Self::Capture(_) => Family::Captures,
+            Self::Recording(input) if input.kind() == Kind::Gor => Family::Gor,
+            Self::Recording(_) => Family::Recordings,
+        }
     }
 }
 
@@ -55,7 +81,7 @@ enum Waiting {
 pub struct Files {
     waiting: VecDeque<Waiting>,
     names: String,
-    are_recordings: bool,
+    family: Family,
 }
 
 impl Files {
@@ -80,28 +106,23 @@ impl Files {
     /// A single one that is open already.
     pub fn one(input: Input) -> Result<Self, FileError> {
         let first = Opened::new(input)?;
-        let (names, are_recordings) = (first.name().to_owned(), first.is_recording());
-        Ok(Self { waiting: VecDeque::from([Waiting::Ready(first)]), names, are_recordings })
+        let (names, family) = (first.name().to_owned(), first.family());
+        Ok(Self { waiting: VecDeque::from([Waiting::Ready(first)]), names, family })
     }
 
     fn push(&mut self, path: &str) -> anyhow::Result<()> {
         let regular = std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && path != "-");
         let opened = if regular { None } else { Some(Opened::new(Input::open(path)?)?) };
-        let (waiting, is_recording) = match opened {
+        let (waiting, family) = match opened {
             Some(opened) => {
-                let is_recording = opened.is_recording();
-                (Waiting::Ready(opened), is_recording)
+                let family = opened.family();
+                (Waiting::Ready(opened), family)
             }
             None => look_at(path)?,
         };
-        if is_recording != self.are_recordings {
-            let kind = |is| if is { "a recording" } else { "a capture" };
-            bail!(
-                "{path} is {}, {} is {}; give captures or recordings in one call, not both",
-                kind(is_recording),
-                self.names,
-                kind(self.are_recordings)
-            );
+        if family != self.family {
+            let (names, first) = (&self.names, self.family);
+            bail!("{path} is {family}, {names} is {first}; give files of one kind in one call");
         }
         self.waiting.push_back(waiting);
         Ok(())
@@ -121,9 +142,9 @@ impl Files {
         self.waiting.len()
     }
 
-    /// Whether they are recordings, not captures.
-    pub fn are_recordings(&self) -> bool {
-        self.are_recordings
+    /// What they are.
+    pub fn family(&self) -> Family {
+        self.family
     }
 
     /// All of them in a few words, for messages.
@@ -133,11 +154,11 @@ impl Files {
 }
 
 /// Opens a regular file and looks at its first bytes; it is read from the start when its turn comes.
-fn look_at(path: &str) -> anyhow::Result<(Waiting, bool)> {
+fn look_at(path: &str) -> anyhow::Result<(Waiting, Family)> {
     let cannot = || format!("cannot open {path}");
     let mut file = File::open(path).with_context(cannot)?;
     let opened = Opened::new(Input::from_reader(path, file.try_clone().with_context(cannot)?)?)?;
     // The two share one position in the file.
     file.rewind().with_context(cannot)?;
-    Ok((Waiting::Later(path.to_owned(), file), opened.is_recording()))
+    Ok((Waiting::Later(path.to_owned(), file), opened.family()))
 }

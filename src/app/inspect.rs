@@ -67,6 +67,7 @@ fn say_passed(records: &RecordsRead) {
     let left_out = [
         (Passed::OtherPort, "are of other ports than -p says"),
         (Passed::NotHttp, "hold no HTTP/1.x message"),
+        (Passed::Replayed, "are answers to GoReplay's own replay"),
     ];
     for (cause, why) in left_out {
         let passed = records.passed.get(cause);

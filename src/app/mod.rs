@@ -22,6 +22,7 @@ mod sending;
 pub mod shared;
 pub mod signals;
 pub mod source;
+pub mod stored;
 pub mod supervise;
 pub mod terminal;
 

@@ -1,4 +1,4 @@
-//! Recordings (WARC) as a source of messages, one file after the other.
+//! Recordings (WARC, .gor) as a source of messages, one file after the other.
 //!
 //! In: opened recordings. Out: their messages, taken apart. Guaranteed: every record read is counted,
 //! as a message or by the cause for which it gave none; a damaged part is said with the file's name,
@@ -9,17 +9,18 @@ use anyhow::Context;
 use super::intake::Flow;
 use super::shared::CaptureCounts;
 use super::source::batch_of;
+use super::stored::{Stored, Threads};
 use crate::capture::file::Input;
 use crate::http::{Config, Provenance, Role, parse_whole};
 use crate::model::ledger::{Passed, RecordsRead};
 use crate::model::{Message, Watch};
-use crate::record::{Item, Kind, Limits, Links, Reader, RecordedMessage};
+use crate::record::{Item, Kind, Limits, RecordedMessage};
 
 /// See the module's description.
 pub struct Recordings {
     http: Config,
     ports: Vec<u16>,
-    links: Links,
+    threads: Threads,
     records: RecordsRead,
     damaged: u64,
 }
@@ -27,8 +28,8 @@ pub struct Recordings {
 impl Recordings {
     /// Of the messages, those to the ports of `watch`.
     pub fn new(watch: Watch, http: Config) -> Self {
-        let (links, records) = (Links::default(), RecordsRead::default());
-        Self { http, ports: watch.ports, links, records, damaged: 0 }
+        let (threads, records) = (Threads::default(), RecordsRead::default());
+        Self { http, ports: watch.ports, threads, records, damaged: 0 }
     }
 
     /// Reads one file to its end, or until the sink has enough.
@@ -38,9 +39,14 @@ impl Recordings {
         sink: &mut impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
     ) -> anyhow::Result<Flow> {
         let name = input.name().to_owned();
-        let links = std::mem::take(&mut self.links);
-        let mut reader = Reader::following(input, self.limits(), links)
+        let threads = std::mem::take(&mut self.threads);
+        let mut reader = Stored::open(input, self.limits(), threads)
             .with_context(|| format!("cannot read {name}"))?;
+        if !reader.tells_ports() && !self.ports.is_empty() {
+            tracing::warn!(
+                "{name}: a .gor recording does not tell ports; -p passes over all of it"
+            );
+        }
         let full = batch_of(&name);
         let mut batch = Vec::with_capacity(full);
         let fault = loop {
@@ -61,7 +67,10 @@ impl Recordings {
         };
         let counts = self.counts(&reader);
         self.records = counts.records;
-        self.links = reader.into_links();
+        if reader.lacks_separator() {
+            tracing::warn!("{name}: the last record has no separator; it was read all the same");
+        }
+        self.threads = reader.into_threads();
         let flow = sink(batch, counts);
         match fault {
             Some(fault) => Err(fault).with_context(|| format!("cannot read on in {name}")),
@@ -77,11 +86,12 @@ impl Recordings {
         Limits { max_block_bytes: default.max(wanted) }
     }
 
-    fn counts(&self, reader: &Reader<Input>) -> CaptureCounts {
+    fn counts(&self, reader: &Stored) -> CaptureCounts {
         let mut records = self.records;
-        let other = reader.counts().other;
-        records.read += other;
-        records.passed.add(Passed::NoMessage, other);
+        for (cause, passed) in reader.passed() {
+            records.read += passed;
+            records.passed.add(cause, passed);
+        }
         CaptureCounts { records, damaged: self.damaged, ..CaptureCounts::default() }
     }
 

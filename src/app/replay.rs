@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::Exit;
-use super::files::Files;
+use super::files::{Family, Files};
 use super::intake::Intake;
 use super::mirror::{names, sent};
 use super::queue::{Budget, WhenFull};
@@ -19,6 +19,7 @@ use super::{signals, terminal};
 use crate::capture::rights;
 use crate::cli::ReplayArgs;
 use crate::cli::units::{Rates, Speed};
+use crate::replay::Order;
 use crate::{config, http};
 
 /// Replays files.
@@ -35,7 +36,11 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
 /// Starts replaying these files, whatever `args.files` says.
 pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     let name = run_name();
-    let replays = config::replays(&args.target, &name)?;
+    let mut replays = config::replays(&args.target, &name)?;
+    let has_order = files.family() != Family::Gor;
+    if !has_order {
+        replays.iter_mut().for_each(|replay| replay.order = Order::None);
+    }
     let admission = config::admission(&args.target)?;
     // Responses are read, since pairing makes framing surer, but not kept.
     let http = http::Config { read_responses: true, ..config::http(&args.limits, false) };
@@ -47,6 +52,12 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     let targets: Vec<_> = replays.iter().map(|replay| replay.target.clone()).collect();
     terminal::say(&format!("run {name}: replaying {} to {}", source.names(), names(&targets)));
     terminal::say(&sent(&admission.methods));
+    if !has_order {
+        terminal::say(
+            "a .gor recording has no connections: each request is one of its own, so none waits for \
+             another (--order none)",
+        );
+    }
 
     let sending = Sending::new(&replays)?;
     let shared = Shared::new(sending.consumers());

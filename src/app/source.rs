@@ -1,4 +1,4 @@
-//! Files as a source of messages: captures (pcap, pcapng) or recordings (WARC), by their content.
+//! Files as a source of messages: captures (pcap, pcapng) or recordings (WARC, .gor), by their content.
 //!
 //! Several files are read in the given order as one: connections of a capture go on in the next.
 //! Guaranteed: everything before a fault is delivered; a fault ends its own file only and is an error
@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::bail;
 use crossbeam_channel::Sender;
 
-use super::files::{Files, Opened};
+use super::files::{Family, Files, Opened};
 use super::intake::{Flow, Intake};
 use super::pipeline::Pipeline;
 use super::recordings::Recordings;
@@ -49,9 +49,11 @@ enum Reading {
 impl Source {
     /// What these files hold.
     pub fn new(files: Files, watch: Watch, http: Config, limits: Limits) -> Self {
-        let reading = match files.are_recordings() {
-            true => Reading::Recordings(Box::new(Recordings::new(watch, http))),
-            false => Reading::Captures(Box::new(Pipeline::new(watch, http, limits))),
+        let reading = match files.family() {
+            Family::Captures => Reading::Captures(Box::new(Pipeline::new(watch, http, limits))),
+            Family::Recordings | Family::Gor => {
+                Reading::Recordings(Box::new(Recordings::new(watch, http)))
+            }
         };
         Self { files, reading, again: None }
     }

@@ -72,7 +72,7 @@ pub struct RecordArgs {
 /// Send what is in recordings or capture files to v2.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// Captures (pcap, pcapng) or recordings (WARC), plain or compressed; `-` is standard input. Several
+    /// Captures (pcap, pcapng) or recordings (WARC, .gor), plain or compressed; `-` is standard input. Several
     /// are read in this order as one: a connection may go on in the next file.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<String>,
@@ -127,7 +127,7 @@ pub struct ReplayArgs {
 /// Show the HTTP messages in recordings or capture files.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// Captures (pcap, pcapng) or recordings (WARC), plain or compressed; `-` is standard input. Several
+    /// Captures (pcap, pcapng) or recordings (WARC, .gor), plain or compressed; `-` is standard input. Several
     /// are read in this order as one: a connection may go on in the next file.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<String>,

@@ -2,7 +2,8 @@
 //!
 //! In: all bytes of one message, and what is known of it from elsewhere. Out: a [`Message`] as it was
 //! when captured, or `None` when the bytes are no HTTP/1.x message. The body is what follows the
-//! head: nothing is left to be framed but chunks.
+//! head; where that is not what the head announces, the message is not whole. And [`extent`]: how far
+//! a message reaches whose end was not stored.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -11,7 +12,7 @@ use super::chunked::{Chunked, Fed};
 use super::framing::{self, Answers, BodyLength};
 use super::head::{self, Role, StartLine};
 use super::reader::Config;
-use crate::model::{Anomalies, Completion, Endpoint, Message, Start, Timestamp};
+use crate::model::{Anomalies, Completion, Endpoint, Extent, Message, Start, Timestamp};
 
 /// What the bytes themselves do not tell.
 #[derive(Clone, Copy, Debug)]
@@ -55,9 +56,15 @@ pub fn parse_whole(raw: Bytes, role: Role, from: Provenance, config: &Config) ->
     anomalies.merge(from.anomalies);
     let on_wire = raw.slice(head_len..);
     let is_chunked = length == BodyLength::Chunked && !on_wire.is_empty();
-    let (body, is_whole) = match is_chunked {
-        true => dechunk(&on_wire),
-        false => (on_wire, true),
+    let (body, is_whole) = match length {
+        _ if is_chunked => dechunk(&on_wire),
+        BodyLength::Known(len) => {
+            // The answer to a HEAD announces a body and has none.
+            let may_lack = role == Role::Server && on_wire.is_empty();
+            let fits = may_lack || len == on_wire.len() as u64;
+            (on_wire, fits)
+        }
+        _ => (on_wire, true),
     };
     let is_whole = is_whole && from.is_whole;
     let body_len = body.len() as u64;
@@ -93,7 +100,29 @@ pub fn parse_whole(raw: Bytes, role: Role, from: Provenance, config: &Config) ->
 fn dechunk(on_wire: &[u8]) -> (Bytes, bool) {
     let mut data = Vec::with_capacity(on_wire.len());
     let fed = Chunked::new().feed(on_wire, |chunk| data.extend_from_slice(chunk));
-    (Bytes::from(data), matches!(fed, Fed::Done(_)))
+    (Bytes::from(data), fed == Fed::Done(on_wire.len()))
+}
+
+/// How far the message reaches with which these bytes begin.
+pub fn extent(bytes: &[u8], role: Role) -> Extent {
+    let Some(head_len) = head::find_end(bytes, &mut 0) else { return Extent::Unknown };
+    let (head_bytes, rest) = bytes.split_at_checked(head_len).unwrap_or((bytes, &[]));
+    let Some(head) = head::parse(head_bytes, role) else { return Extent::Unknown };
+    let mut anomalies = Anomalies::default();
+    let length = match role {
+        Role::Client => framing::of_request(head_bytes, &head, &mut anomalies),
+        Role::Server => framing::of_response(head_bytes, &head, Answers::Other, &mut anomalies),
+    };
+    let head_len = head_len as u64;
+    match length {
+        BodyLength::Known(len) => Extent::Bytes(head_len.saturating_add(len)),
+        BodyLength::Chunked => match Chunked::new().feed(rest, |_| {}) {
+            Fed::Done(len) => Extent::Bytes(head_len + len as u64),
+            Fed::More => Extent::Beyond,
+            Fed::Invalid(_) => Extent::Unknown,
+        },
+        BodyLength::UntilClose | BodyLength::Tunnel => Extent::Unknown,
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +161,45 @@ mod tests {
             let message = parse(text.as_bytes(), Role::Server).unwrap();
             assert_eq!((message.body_len, message.completion), (0, Completion::Complete));
         }
+    }
+
+    #[test]
+    fn a_message_is_whole_only_if_it_has_the_body_it_announces() {
+        let completion = |text, role| parse(text, role).unwrap().completion;
+        for (text, role, want) in [
+            (&b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"[..], Role::Client, true),
+            (b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nab", Role::Client, false),
+            (b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcd", Role::Client, false),
+            (b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n", Role::Client, false),
+            (
+                b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nx",
+                Role::Client,
+                false,
+            ),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", Role::Server, false),
+            (b"HTTP/1.1 200 OK\r\n\r\nuntil the close", Role::Server, true),
+        ] {
+            let want = if want { Completion::Complete } else { Completion::Incomplete };
+            assert_eq!(completion(text, role), want, "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_message_tells_how_far_it_reaches() {
+        let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for (text, want) in [
+            ("GET / HTTP/1.1\r\n\r\nmore", Extent::Bytes(18)),
+            ("POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nab", Extent::Bytes(49)),
+            ("POST / HTTP/1.1\r\nContent-Le", Extent::Unknown),
+            (&format!("{chunked}1\r\na\r\n0\r\n\r\nmore"), Extent::Bytes(59)),
+            (&format!("{chunked}5\r\na"), Extent::Beyond),
+            (&format!("{chunked}zz\r\na"), Extent::Unknown),
+            ("nonsense\r\n\r\n", Extent::Unknown),
+        ] {
+            assert_eq!(extent(text.as_bytes(), Role::Client), want, "{text:?}");
+        }
+        let until_close = b"HTTP/1.1 200 OK\r\n\r\nabc";
+        assert_eq!(extent(until_close, Role::Server), Extent::Unknown);
     }
 
     #[test]

@@ -133,6 +133,8 @@ causes!(
         NotHttp = "not_http",
         /// Its server's port is not among those asked for.
         OtherPort = "other_port",
+        /// An answer that a replay got, not v1's (.gor, type 3).
+        Replayed = "replayed",
     }
 );
 

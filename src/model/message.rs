@@ -87,6 +87,17 @@ pub enum Completion {
     TooLarge,
 }
 
+/// How far a message reaches that lies before other bytes, by its own words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Extent {
+    /// So many bytes, the head included; they need not all be there.
+    Bytes(u64),
+    /// Beyond what is there.
+    Beyond,
+    /// It does not tell, or is no message.
+    Unknown,
+}
+
 /// One HTTP/1.x message.
 #[derive(Clone, Debug)]
 pub struct Message {

@@ -24,7 +24,7 @@ pub use addr::{Endpoint, FlowKey, Side};
 pub use anomaly::{Anomalies, Anomaly};
 pub use frame::{Frame, LinkType};
 pub use marker::MARKER_FIELD;
-pub use message::{Completion, Message, Start, Version};
+pub use message::{Completion, Extent, Message, Start, Version};
 pub use own::OwnConnections;
 pub use segment::{Flags, IGNORED, Ignored, Segment};
 pub use seq::SeqNum;

@@ -1,12 +1,14 @@
-//! Recordings: HTTP messages written to and read from WARC files (ISO 28500).
+//! Recordings: HTTP messages written to and read from WARC files (ISO 28500), and read from .gor files.
 //!
 //! In come whole messages from the capture side, out comes a file that every WARC tool reads; and
 //! the other way, a file in, messages as they were on the wire out. [`warc`] holds the words of the
 //! format, [`encode`] makes one record, [`writer`] puts records into a file and survives its
-//! trouble, [`task`] is the thread around it, [`reader`] reads. `docs/recordings.md` describes the
-//! format for users. Splitting a message's bytes into head and body is the `http` room's work.
+//! trouble, [`task`] is the thread around it, [`reader`] reads, [`gor`] what GoReplay wrote.
+//! `docs/recordings.md` describes the formats for users. Splitting a message's bytes into head and body
+//! is the `http` room's work.
 
 pub mod encode;
+pub mod gor;
 mod head;
 mod links;
 pub mod reader;
@@ -17,6 +19,7 @@ pub mod warc;
 mod window;
 pub mod writer;
 
+pub use gor::GorReader;
 pub use links::Links;
 pub use reader::{Reader, is_warc};
 pub use recorded::{Damage, DamageKind, Item, Limits, ReadCounts, RecordedMessage};

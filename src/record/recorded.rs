@@ -82,7 +82,7 @@ pub struct Damage {
 impl std::fmt::Display for Damage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let what = match self.kind {
-            DamageKind::NotARecord => "no WARC record",
+            DamageKind::NotARecord => "no record",
             DamageKind::Digest => "a record whose content does not fit its digest",
             DamageKind::Length => "a record whose length is wrong",
             DamageKind::TooLarge => "a record larger than the limit",

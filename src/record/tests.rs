@@ -309,10 +309,7 @@ fn bytes_between_records_are_skipped_and_reported_with_their_place() {
     let (offset, len) = (middle as u64, garbage.len() as u64 + 11);
     assert_eq!(damages, [Damage { kind: DamageKind::NotARecord, offset, len }]);
     assert_eq!(found.len(), 4);
-    assert_eq!(
-        damages[0].to_string(),
-        format!("at byte {offset}: no WARC record, {len} bytes skipped")
-    );
+    assert_eq!(damages[0].to_string(), format!("at byte {offset}: no record, {len} bytes skipped"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A view into a stream of any length: bytes are looked at before they are consumed.
 //!
 //! In comes any `Read`, plain or gzip by content; out come its bytes with their offset. Holds no
-//! more than was asked to be looked at plus one block. A broken gzip stream ends it, with the cause
+//! more than twice what was asked to be looked at plus one block. A broken gzip stream ends it, with the cause
 //! kept; an error of the reader below is an error.
 
 use std::io::{self, BufReader, ErrorKind, Read};
@@ -94,11 +94,14 @@ impl<R: Read> Window<R> {
         if self.ended {
             return Ok(false);
         }
-        self.base += self.start as u64;
-        self.buffer.drain(..self.start);
-        self.start = 0;
-        if self.buffer.len() < BLOCK {
-            self.buffer.shrink_to(4 * BLOCK);
+        // Moving costs no more than what was consumed since, however far somebody looks ahead.
+        if self.start >= self.buffer.len() / 2 {
+            self.base += self.start as u64;
+            self.buffer.drain(..self.start);
+            self.start = 0;
+            if self.buffer.len() < BLOCK {
+                self.buffer.shrink_to(4 * BLOCK);
+            }
         }
         let filled = self.buffer.len();
         self.buffer.resize(filled + BLOCK, 0);

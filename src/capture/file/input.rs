@@ -13,7 +13,7 @@ use std::ops::Range;
 use flate2::bufread::MultiGzDecoder;
 
 use super::FileError;
-use super::sniff::{Kind, SNIFF_LEN, sniff};
+use super::sniff::{GOR_SNIFF_LEN, Kind, SNIFF_LEN, sniff};
 
 /// Bytes asked from the system at once.
 const READ_SIZE: usize = 512 << 10;
@@ -109,6 +109,10 @@ impl Input {
         };
         input.fill(SNIFF_LEN)?;
         input.kind = sniff(input.available());
+        if input.kind == Kind::Gor {
+            input.fill(GOR_SNIFF_LEN)?;
+            input.kind = sniff(input.available());
+        }
         Ok(input)
     }
 

@@ -5,6 +5,9 @@
 /// How many bytes [`sniff`] wants to see, if the file has them.
 pub const SNIFF_LEN: usize = 16;
 
+/// How many it wants to see of what might be a .gor recording: type, identifier, the time's first digits.
+pub(super) const GOR_SNIFF_LEN: usize = 48;
+
 /// A file format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Kind {
@@ -14,6 +17,8 @@ pub enum Kind {
     PcapNg,
     /// WARC, the recordings of this program.
     Warc,
+    /// .gor, the recordings of GoReplay.
+    Gor,
     /// Compressed with gzip: look inside.
     Gzip,
     /// Compressed with zstd: look inside.
@@ -48,12 +53,33 @@ pub fn sniff(first_bytes: &[u8]) -> Kind {
         // A skippable frame, with which parallel writers begin.
         [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Kind::Zstd,
         _ if first_bytes.starts_with(b"WARC/") => Kind::Warc,
+        _ if is_gor(first_bytes) => Kind::Gor,
         _ => Kind::Unknown,
     }
 }
 
+/// Whether this may be the first line of a .gor recording, `TYPE ID NANOSECONDS [DURATION]`, as far as it
+/// is there.
+fn is_gor(first_bytes: &[u8]) -> bool {
+    let Some((b'1'..=b'3', [b' ', rest @ ..])) = first_bytes.split_first() else { return false };
+    let id = rest.split(|&b| b == b' ').next().unwrap_or(rest);
+    if !id.iter().all(u8::is_ascii_hexdigit) {
+        return false;
+    }
+    match rest.get(id.len() + 1..) {
+        // Within the identifier.
+        None => (8..=40).contains(&id.len()),
+        Some(behind) => {
+            let is_number = behind.first().is_none_or(u8::is_ascii_digit);
+            let is_time = |b: &u8| matches!(b, b'0'..=b'9' | b' ' | b'-' | b'\n');
+            let line = behind.split_inclusive(|&b| b == b'\n').next().unwrap_or(behind);
+            matches!(id.len(), 24 | 40) && is_number && line.iter().all(is_time)
+        }
+    }
+}
+
 /// Files that people mistake for captures, by how they begin.
-const OTHERS: [(&[u8], &str); 20] = [
+const OTHERS: [(&[u8], &str); 19] = [
     (b"WARC/", "a WARC recording"),
     (b"snoop\0\0\0", "a Solaris snoop capture"),
     (b"GMBU", "a Microsoft Network Monitor capture"),
@@ -73,7 +99,6 @@ const OTHERS: [(&[u8], &str); 20] = [
     (b"{", "JSON"),
     (b"[", "JSON"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
-    (b"1 ", "a .gor recording"),
 ];
 
 /// What the first bytes look like, in words.
