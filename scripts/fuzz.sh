@@ -27,7 +27,7 @@ for target in "${targets[@]}"; do
     tar -xzf "fuzz/seeds/$target.tar.gz" -C "$corpus"
     # No sanitizer: the program has next to no unsafe code, and it costs half of the executions.
     cargo fuzz build --release --sanitizer none "$target"
-    binary=$(ls -t fuzz/target/*/release/"$target" | head -n 1)
+    binary=fuzz/target/$(rustc -vV | sed -n 's/^host: //p')/release/$target
     options=(-artifact_prefix="$artifacts/" -max_len=4096 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1)
     case $target in *_stream) options+=(-dict=fuzz/http.dict) ;; esac
     TIMEFORMAT='%U %S'
