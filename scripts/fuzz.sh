@@ -18,13 +18,14 @@ export RUSTC_BOOTSTRAP=1 PATH="$PWD/target/tools/bin:$PATH"
 seconds=$1
 shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(frame segments request_stream response_stream capture_file)
+[ ${#targets[@]} -gt 0 ] || targets=(frame segments request_stream response_stream capture_file gor)
 command -v cargo-fuzz >/dev/null || cargo install --quiet --locked --root target/tools cargo-fuzz
 
 for target in "${targets[@]}"; do
     corpus=fuzz/corpus/$target artifacts=fuzz/artifacts/$target
     mkdir -p "$corpus" "$artifacts"
-    tar -xzf "fuzz/seeds/$target.tar.gz" -C "$corpus"
+    # A new target has none yet.
+    [ ! -f "fuzz/seeds/$target.tar.gz" ] || tar -xzf "fuzz/seeds/$target.tar.gz" -C "$corpus"
     # No sanitizer: the program has next to no unsafe code, and it costs half of the executions.
     cargo fuzz build --release --sanitizer none "$target"
     binary=fuzz/target/$(rustc -vV | sed -n 's/^host: //p')/release/$target
