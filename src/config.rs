@@ -150,7 +150,9 @@ pub fn replays(args: &TargetArgs, run: &str) -> anyhow::Result<Vec<ReplayConfig>
     let mut configs = Vec::new();
     for to in &args.to {
         let (target, share) = target_and_share(to)?;
-        configs.push(ReplayConfig { share, ..replay(args, target, run)? });
+        let config = replay(args, target, run)?;
+        let max_idle = (config.max_idle / args.to.len()).max(1);
+        configs.push(ReplayConfig { share, max_idle, ..config });
     }
     Ok(configs)
 }

@@ -40,7 +40,9 @@ pub struct Intake {
     limit: Option<u64>,
     /// Packet time from the first request to queue.
     span: Option<Duration>,
+    /// The first message, and the first one within the range.
     first: Option<Timestamp>,
+    begun: Option<Timestamp>,
     /// Requests before the one and behind the other are passed over.
     range: (Option<Moment>, Option<Moment>),
     /// Whether the span is over.
@@ -70,6 +72,7 @@ impl Intake {
             limit: None,
             span: None,
             first: None,
+            begun: None,
             range: (None, None),
             is_over: false,
             wants_responses: false,
@@ -128,8 +131,11 @@ impl Intake {
     }
 
     fn is_beyond(&mut self, message: &Message) -> bool {
-        let first = *self.first.get_or_insert(message.first_byte);
-        self.is_over |= self.span.is_some_and(|span| message.first_byte.since(first) > span);
+        self.first.get_or_insert(message.first_byte);
+        if !self.is_out_of_range(message) {
+            let begun = *self.begun.get_or_insert(message.first_byte);
+            self.is_over |= self.span.is_some_and(|span| message.first_byte.since(begun) > span);
+        }
         self.is_over
     }
 

@@ -63,8 +63,15 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     let shared = Shared::new(sending.consumers());
     let mut run = Run::new(name, shared.clone()).with_progress().of_file();
     let (pace, span) = pace(args)?;
-    if span.is_none() {
-        run = run.stop_after(args.duration);
+    let mut limit = args.limit;
+    match (pace, args.duration) {
+        // What is due within that time, exactly.
+        (Pace::Rate(rate), Some(duration)) => {
+            let most = rate.within(duration);
+            limit = Some(limit.map_or(most, |limit| limit.min(most)));
+        }
+        _ if span.is_none() => run = run.stop_after(args.duration),
+        _ => {}
     }
     // Everything is open now, and what follows reads a file that may be hostile.
     rights::drop_all(false).context("cannot drop the rights of this process")?;
@@ -73,7 +80,7 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     let outlet = sending.spawn(pace, run.events())?;
     let budget = Budget::new(args.limits.queue, usize::try_from(args.limits.queue_bytes)?);
     let intake = Intake::new(outlet, budget, WhenFull::Block, admission, shared.clone())
-        .limit(args.limit)
+        .limit(limit)
         .span(span)
         .range(args.from, args.until);
     source.spawn(intake, shared, run.events())?;

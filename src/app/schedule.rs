@@ -43,6 +43,19 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// How many requests are due within so long from the start.
+    pub fn within(&self, duration: Duration) -> u64 {
+        let (mut few, mut many) = (0, 1 << 62);
+        while few < many {
+            let middle = few + (many - few) / 2;
+            match self.seconds(middle) < duration.as_secs_f64() {
+                true => few = middle + 1,
+                false => many = middle,
+            }
+        }
+        few
+    }
+
     /// Seconds from the start to the `n`th request (from 0).
     fn seconds(&self, n: u64) -> f64 {
         let (n, over) = (n as f64, self.over.as_secs_f64());
@@ -153,6 +166,8 @@ mod tests {
         let near = |n, seconds: f64| (ramp.seconds(n) - seconds).abs() < 1e-9;
         assert!(near(0, 0.0) && near(2000, 10.0) && near(2300, 11.0));
         assert!(near(750, 5.0), "{}", ramp.seconds(750));
+        let within = |seconds| ramp.within(Duration::from_secs(seconds));
+        assert_eq!([within(0), within(5), within(10), within(11)], [0, 750, 2000, 2300]);
         let falling = Rate { from: 10.0, to: 1.0, over: Duration::from_secs(2) };
         assert!((1..50).all(|n| falling.seconds(n) > falling.seconds(n - 1)));
     }

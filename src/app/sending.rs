@@ -8,17 +8,19 @@
 //! least one. Its sending half never blocks and needs no runtime. There is no thread in between: at 2,000
 //! requests/s each would cost a wake-up for every batch.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use crossbeam_channel::Sender;
-use futures_util::future::join_all;
+use crossbeam_channel::{Sender, bounded};
+use futures_util::future::{Either, FutureExt, join_all, select};
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::intake::{Outlet, Queued};
-use super::priority::Priority;
+use super::priority;
 use super::queue::Permit;
 use super::schedule::{Pace, Schedule};
 use super::shared::Consumer;
@@ -29,7 +31,6 @@ use crate::replay::{Job, ReplayConfig, Replayer, Stop};
 pub struct Sending {
     replayers: Vec<Replayer>,
     stop_tx: watch::Sender<Stop>,
-    priority: Priority,
     is_idle: bool,
 }
 
@@ -39,7 +40,6 @@ impl Sending {
         Ok(Self {
             replayers: configs.iter().map(Replayer::new).collect::<Result<_, _>>()?,
             stop_tx: watch::channel(Stop::Go).0,
-            priority: Priority::default(),
             is_idle: false,
         })
     }
@@ -61,9 +61,8 @@ impl Sending {
 
     /// How to tell it to come to an end; after the first signal it has `drain` to do so.
     pub fn ending(&self, drain: Duration) -> impl Fn(Ending) + use<> {
-        let (stop_tx, priority) = (self.stop_tx.clone(), self.priority.clone());
+        let stop_tx = self.stop_tx.clone();
         move |how| {
-            priority.raise();
             let stop = match how {
                 Ending::Drain => Stop::DrainUntil(Instant::now() + drain),
                 Ending::Now => Stop::Now,
@@ -79,24 +78,67 @@ impl Sending {
             .enable_all()
             .build()
             .context("cannot start the async runtime")?;
-        let Self { replayers, stop_tx, priority, is_idle } = self;
+        let Self { replayers, stop_tx, is_idle } = self;
         let (mut job_txs, mut runs) = (Vec::new(), Vec::new());
         for replayer in replayers {
             let (job_tx, job_rx) = mpsc::unbounded_channel();
             job_txs.push(job_tx);
             runs.push(replayer.run(job_rx, stop_tx.subscribe()));
         }
-        let replay = move || {
-            if is_idle {
-                priority.lower();
-            }
-            runtime.block_on(join_all(runs));
-            Ok(())
-        };
-        spawn("replay", event_tx, Event::ConsumerEnded, replay)?;
+        let all: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(join_all(runs).map(drop));
+        if !is_idle {
+            let replay = move || {
+                runtime.block_on(all);
+                Ok(())
+            };
+            spawn("replay", event_tx, Event::ConsumerEnded, replay)?;
+        } else {
+            at_idle_priority(runtime, all, stop_tx.subscribe(), event_tx)?;
+        }
         let mut schedule = Schedule::new(pace);
         Ok(Box::new(move |batch| fan_out(jobs(batch, &mut schedule), &job_txs)))
     }
+}
+
+/// Runs at idle priority until it is to come to an end, then at normal priority, in another thread that has
+/// waited for it: a thread cannot come back from idle priority.
+fn at_idle_priority(
+    runtime: Runtime,
+    mut all: Pin<Box<dyn Future<Output = ()> + Send>>,
+    mut stop_rx: watch::Receiver<Stop>,
+    event_tx: Sender<Event>,
+) -> anyhow::Result<()> {
+    let (rest_tx, rest_rx) = bounded(1);
+    let drain = move || {
+        // Nothing comes when everything was over before.
+        if let Ok((runtime, rest)) = rest_rx.recv() {
+            let (runtime, rest): (Runtime, Pin<Box<dyn Future<Output = ()> + Send>>) =
+                (runtime, rest);
+            runtime.block_on(rest);
+        }
+        Ok(())
+    };
+    spawn("drain", event_tx, Event::ConsumerEnded, drain)?;
+    let replay = move || {
+        priority::lower();
+        let stopped = Box::pin(async move {
+            // An error: nobody can ask any more.
+            if stop_rx.wait_for(|stop| *stop != Stop::Go).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        });
+        let is_stopped =
+            runtime.block_on(async { matches!(select(stopped, &mut all).await, Either::Left(_)) });
+        if is_stopped {
+            // Received as long as the other thread lives, which waits for this.
+            let _ = rest_tx.send((runtime, all));
+        }
+    };
+    std::thread::Builder::new()
+        .name("replay".into())
+        .spawn(replay)
+        .context("cannot start a thread")?;
+    Ok(())
 }
 
 /// A job for one of several targets. The permit is given back when the last is over.

@@ -153,7 +153,8 @@ fn fields_of(bytes: &[u8], headers: &[httparse::Header<'_>]) -> Vec<Field> {
 fn span_of(whole: &[u8], part: &[u8]) -> Span {
     let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
     let end = start.wrapping_add(part.len());
-    if part.is_empty() || end > whole.len() {
+    // An empty part has its place too, where it points into the head.
+    if start > whole.len() || end > whole.len() {
         return Span::default();
     }
     Span { start: start as u32, end: end as u32 }

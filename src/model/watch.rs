@@ -131,7 +131,7 @@ mod tests {
         let watch = watch();
         let (key, _) = FlowKey::new(end(2, 5000), end(1, 80));
         assert!(watch.server_side(&key, None).is_ok());
-        watch.own.add(end(2, 5000));
+        watch.own.add(end(2, 5000), std::time::Instant::now());
         assert_eq!(watch.server_side(&key, None), Err(Ignored::OwnConnection));
     }
 

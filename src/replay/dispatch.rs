@@ -319,7 +319,8 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
         if self.rules.max_lag.is_some_and(|most| lag > most) {
             return Some(ShedLater::Lag);
         }
-        (!self.rules.breaker.lets_pass(now)).then_some(ShedLater::Breaker)
+        // Only what is due at a time of its own can miss it.
+        (due.is_some() && !self.rules.breaker.lets_pass(now)).then_some(ShedLater::Breaker)
     }
 
     /// Counts a request that is over, and lets the next of its connection go.

@@ -235,7 +235,7 @@ fn parse<'a>(head: &'a [u8], fields: &mut [httparse::Header<'a>]) -> Result<Head
     let mut response = httparse::Response::new(fields);
     config.parse_response(&mut response, head)?;
     let (mut length, mut codings) = (None, None);
-    let mut keeps_alive = response.version == Some(1);
+    let (mut closes, mut keeps) = (false, response.version == Some(1));
     for field in response.headers.iter() {
         if field.name.eq_ignore_ascii_case("content-length") {
             let value = parse_length(field.value).ok_or(httparse::Error::HeaderValue)?;
@@ -246,11 +246,8 @@ fn parse<'a>(head: &'a [u8], fields: &mut [httparse::Header<'a>]) -> Result<Head
         } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
             codings = Some(field.value);
         } else if field.name.eq_ignore_ascii_case("connection") {
-            keeps_alive = match () {
-                () if has_token(field.value, "close") => false,
-                () if has_token(field.value, "keep-alive") => true,
-                () => keeps_alive,
-            };
+            closes |= has_token(field.value, "close");
+            keeps |= has_token(field.value, "keep-alive");
         }
     }
     let is_last_chunked = |codings: &[u8]| {
@@ -262,7 +259,7 @@ fn parse<'a>(head: &'a [u8], fields: &mut [httparse::Header<'a>]) -> Result<Head
         (Some(_), _) | (None, None) => Framing::UntilClose,
         (None, Some(length)) => Framing::Length(length),
     };
-    Ok(Head { status: response.code.unwrap_or(0), framing, keeps_alive })
+    Ok(Head { status: response.code.unwrap_or(0), framing, keeps_alive: keeps && !closes })
 }
 
 /// A Content-Length: digits only; a list of the same number is that number (RFC 9112 6.3).
@@ -337,6 +334,8 @@ mod tests {
             |version, field| format!("HTTP/1.{version} 200 OK\r\n{field}Content-Length: 0\r\n\r\n");
         always("GET", &with(1, "Connection: close\r\n"), Ok((200, false)));
         always("GET", &with(1, "Connection: x, Close\r\n"), Ok((200, false)));
+        let both = "Connection: close\r\nConnection: keep-alive\r\n";
+        always("GET", &with(1, both), Ok((200, false)));
         always("GET", &with(0, ""), Ok((200, false)));
         always("GET", &with(0, "Connection: keep-alive\r\n"), Ok((200, true)));
     }

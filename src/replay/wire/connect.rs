@@ -182,7 +182,7 @@ impl Connector {
             socket.set_reuseaddr(true)?;
             socket.bind(SocketAddr::new(local, 0))?;
             let endpoint = Endpoint::new(local, socket.local_addr()?.port());
-            own.add(endpoint);
+            own.add(endpoint, std::time::Instant::now());
             let registered = Registered { endpoint, own: own.clone() };
             match socket.connect(addr).await {
                 Ok(stream) => return Ok((stream, Some(registered))),

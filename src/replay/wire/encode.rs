@@ -71,9 +71,10 @@ impl Edits {
     fn write_changed(&self, message: &Message, end: usize, ending: &[u8], out: &mut Vec<u8>) {
         let head = message.head();
         let mut at = 0;
+        // Never back: a span that lies elsewhere changes nothing.
         let mut copy_to = |out: &mut Vec<u8>, until: usize, next: usize| {
             out.extend_from_slice(head.get(at..until).unwrap_or_default());
-            at = next;
+            at = at.max(next);
         };
         if let Some(place) = path_start(message).filter(|_| !self.prefix.is_empty()) {
             copy_to(out, place, place);
@@ -84,7 +85,7 @@ impl Edits {
             let mut hosts = message.fields.iter().filter(is_host);
             match hosts.next() {
                 Some(first) => {
-                    let Range { start, end } = first.value.range();
+                    let Range { start, end } = value_range(head, first);
                     copy_to(out, start, end);
                     out.extend_from_slice(host.as_bytes());
                 }
@@ -96,11 +97,23 @@ impl Edits {
                 }
             }
             for further in hosts {
-                copy_to(out, further.name.range().start, line_end(head, further.value.range().end));
+                let end = line_end(head, value_range(head, further).end);
+                copy_to(out, further.name.range().start, end);
             }
         }
         copy_to(out, end, end);
     }
+}
+
+/// Where a field's value lies; an empty one stands behind its colon, wherever its span may point.
+fn value_range(head: &[u8], field: &Field) -> Range<usize> {
+    let (name_end, value) = (field.name.range().end, field.value.range());
+    if value.start >= name_end {
+        return value;
+    }
+    let rest = head.get(name_end..).unwrap_or_default();
+    let behind = memchr::memchr(b':', rest).map_or(name_end, |colon| name_end + colon + 1);
+    behind..behind
 }
 
 /// The line ending of the empty line that closes the head.
@@ -174,6 +187,16 @@ mod tests {
         let two = "GET / HTTP/1.1\r\nA: 1\r\nHOST: v1\r\nB: 2\r\nhost: x\r\n\r\n";
         let one = "GET / HTTP/1.1\r\nA: 1\r\nHOST: v2:81\r\nB: 2\r\nX-Shadowtap: run-7\r\n\r\n";
         becomes(&edits, two, one);
+        let empty = "GET / HTTP/1.1\r\nHost:\r\nHost:\r\nA: 1\r\n\r\n";
+        let filled = "GET / HTTP/1.1\r\nHost:v2:81\r\nA: 1\r\nX-Shadowtap: run-7\r\n\r\n";
+        becomes(&edits, empty, filled);
+        let mut nowhere = request(1, empty);
+        for field in &mut nowhere.fields {
+            field.value = crate::model::message::Span::default();
+        }
+        let mut out = Vec::new();
+        assert!(edits.write_head(&nowhere, 7, &mut out));
+        assert!(out.starts_with(b"GET / HTTP/1.1\r\nHost:v2:81\r\n"), "{}", out.escape_ascii());
         let added = "GET / HTTP/1.0\r\nHost: v2:81\r\nA: 1\r\nX-Shadowtap: run-7\r\n\r\n";
         becomes(&edits, "GET / HTTP/1.0\r\nA: 1\r\n\r\n", added);
     }

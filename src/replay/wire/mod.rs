@@ -169,13 +169,13 @@ impl Transport for Wire {
         let deadline = Instant::now() + self.timeout;
         let free = || self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut buffers = free().pop().unwrap_or_default();
-        buffers.out.clear();
         buffers.read.resize(READ_SIZE, 0);
         let result = self.send(&message, n, &mut buffers, deadline).await;
         if let Err(failure) = &result {
             tracing::debug!(n, ?failure, "no answer");
         }
         // A large head's room is not kept.
+        buffers.out.clear();
         buffers.out.shrink_to(READ_SIZE);
         free().push(buffers);
         result
