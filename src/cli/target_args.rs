@@ -88,8 +88,8 @@ pub struct TargetArgs {
     #[arg(long, env = "SHADOWTAP_HTTP2", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub http2: bool,
 
-    /// Go through this forward proxy: http://host:port, with user:password@ before the host if wanted, or https. Header case, chunk sizes,
-    /// trailers and targets that no URL has (/a/../b) are not kept, nor one connection for each captured one.
+    /// Go through this forward proxy: http://host:port, with user:password@ before the host if wanted, or
+    /// https. Header case, chunk sizes, trailers and targets that no URL has (/a/../b) are not kept, nor one connection for each captured one.
     #[arg(long, env = "SHADOWTAP_PROXY", value_name = "URL", conflicts_with = "http2")]
     pub proxy: Option<String>,
 
