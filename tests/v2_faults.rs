@@ -97,7 +97,7 @@ mod privileged {
         let _alone = alone();
         let stage = Stage::loopback();
         stage.v2.behave(Behaviour::ResetOnAccept);
-        let ledger = v1_does_not_notice(&stage, &stage.v2.url(), &[]);
+        let ledger = v1_does_not_notice(&stage, &stage.v2.url(), &["--breaker", "0"]);
         assert_eq!(failed_by_reset(&ledger), ledger.count("/requests/captured"), "{:#}", ledger.0);
         assert_eq!(stage.v2.requests().len(), 0);
     }
@@ -186,7 +186,7 @@ mod privileged {
         let _alone = alone();
         let stage = Stage::loopback();
         stage.v2.behave(Behaviour::ResetOnAccept);
-        let mirror = capturing(stage.mirror().args(["--methods", "all"]).start());
+        let mirror = capturing(stage.mirror().args(["--methods", "all", "--breaker", "0"]).start());
         let load = Load { count: 100, prefix: "/before".into(), ..stage.load() };
         load.run().expect_no_errors();
         // Every copy of the first load has failed when v2 has refused a connection for each.
