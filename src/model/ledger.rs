@@ -258,9 +258,9 @@ pub struct TargetCounts {
 /// How long the requests to one target took.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Timing {
-    /// How late requests left against the moment they were due; of those with a due time.
+    /// How late requests had their turn against the moment they were due; of those with a due time.
     pub send_lag: Quantiles,
-    /// From sending to the last byte of the answer; of those answered.
+    /// From its turn, connecting included, to the last byte of the answer; of those answered.
     pub service: Quantiles,
     /// From the moment a request was due to the last byte of its answer: what a client would have
     /// seen that keeps its times whatever v2 does. Of those answered that had a due time.
