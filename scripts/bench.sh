@@ -9,33 +9,13 @@
 # the capture of mixed traffic. Prints a table, writes target/bench/results.json.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
-export PATH="$PATH:/usr/sbin:/sbin" LC_ALL=C
-[ "$(id -u)" -eq 0 ] || {
-    echo "scripts/bench.sh: needs root to make a network namespace and to capture" >&2
-    exit 1
-}
+source scripts/host.sh
 
 rounds=${BENCH_ROUNDS:-5} seconds=${BENCH_SECONDS:-3} mib=${BENCH_MIB:-200}
-target=${CARGO_TARGET_DIR:-$PWD/target}
-shadowtap=${SHADOWTAP_BIN:-$target/release/shadowtap}
 load=$PWD/benches/whole/load.lua
 out=$target/bench
-ns=stbench$$
 v1=http://127.0.0.1:18480 v2=http://127.0.0.1:18481
-work=$(mktemp -d)
 samples=$work/samples.tsv
-pids=()
-
-clean_up() {
-    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-    wait || true
-    ip netns del "$ns" 2>/dev/null || true
-    rm -rf "$work"
-}
-trap clean_up EXIT
-trap 'echo "scripts/bench.sh: line $LINENO failed: $BASH_COMMAND" >&2; tail -n 5 "$work"/*.err >&2' ERR
-# A process started through this has the shell's $! as its own id.
-inside=(ip netns exec "$ns")
 
 # ---- samples: one line each, a figure's name, its unit, a value ----
 
@@ -43,40 +23,12 @@ sample() {
     [ -n "$3" ] || return 1
     printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$samples"
 }
-calc() { awk "BEGIN { printf \"%.6g\", $1 }"; }
 
 # User and system time of a command that ends by itself, in seconds.
 cpu_of() {
     local TIMEFORMAT='%3U %3S'
     { time "$@" >/dev/null 2>"$work/cpu_of.err"; } 2>"$work/time"
     awk '{ print $1 + $2 }' "$work/time"
-}
-
-# CPU time of a running process so far, in seconds; with a name, of its threads of that name.
-cpu_of_pid() {
-    local task total=0 ns
-    for task in "/proc/$1/task"/*; do
-        [ -z "${2:-}" ] || [ "$(<"$task/comm")" = "$2" ] || continue
-        read -r ns _ <"$task/schedstat"
-        total=$((total + ns))
-    done
-    calc "$total / 1e9"
-}
-
-wait_for() { # WHAT COMMAND...
-    local what=$1 turn
-    shift
-    for turn in {1..200}; do
-        "$@" 2>/dev/null && return 0
-        sleep 0.05
-    done
-    echo "scripts/bench.sh: waited in vain for $what (turn $turn)" >&2
-    return 1
-}
-
-stop() { # PID: asks it to end, waits until it has
-    kill -INT "$1" 2>/dev/null || true
-    wait "$1" || true
 }
 
 # wrk's figures into requests, micros, p99 (microseconds), errors.
@@ -88,10 +40,6 @@ wrk_at() { # URL CONNECTIONS SECONDS KIND [DELAY]
     [ "$errors" -eq 0 ] || echo "scripts/bench.sh: $errors errors at $url" >&2
 }
 
-# A number of a ledger or of statistics by its name; for `answered`, over all its classes.
-ledger() { grep -o "\"$1\":[0-9]*" "$2" | head -n 1 | cut -d: -f2; }
-answered() { grep -o '"answered":{[^}]*}' "$1" | grep -o ':[0-9]*' | awk -F: '{ n += $2 } END { print n }'; }
-
 # ---- what is measured beside ----
 
 [ -x "$shadowtap" ] || cargo build --release --locked
@@ -100,38 +48,9 @@ mkdir -p "$out" "$work/files"
 for size in 2k 20k 200k 1m; do
     head -c "$(numfmt --from=iec "${size^^}")" /dev/zero | tr '\0' x >"$work/files/$size"
 done
-cat >"$work/nginx.conf" <<CONF
-daemon off;
-master_process off;
-pid nginx.pid;
-error_log nginx.err error;
-events { worker_connections 2048; }
-http {
-  access_log off;
-  client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
-  client_body_buffer_size 64k;
-  keepalive_requests 100000000;
-  keepalive_timeout 600s;
-  sendfile on;
-  server {
-    listen 127.0.0.1:18480 backlog=1024;
-    location / { return 200 "{\"order\":17,\"items\":[{\"sku\":\"A-1\",\"count\":2}],\"total\":\"17.50\"}\n"; }
-    location /files/ { root $work; }
-  }
-}
-CONF
-sed -e 's/:18480/:18481/; s/return 200 .*;/return 204;/; s/nginx.pid/v2.pid/; s/nginx.err/v2.err/' \
-    -e 's/ t\([1-5]\);/ v2-t\1;/g' "$work/nginx.conf" >"$work/v2.conf"
-
-ip netns add "$ns"
-ip -n "$ns" link set lo up
-for conf in nginx v2; do
-    "${inside[@]}" nginx -p "$work" -c "$conf.conf" -e "$conf.err" 2>"$work/$conf.start.err" &
-    pids+=($!)
-done
-listening() { "${inside[@]}" bash -c "exec 3<>/dev/tcp/127.0.0.1/$1" 2>/dev/null; }
-wait_for nginx listening 18480
-wait_for "the other nginx" listening 18481
+answer='{\"order\":17,\"items\":[{\"sku\":\"A-1\",\"count\":2}],\"total\":\"17.50\"}\n'
+nginx_start v1 18480 "location / { return 200 \"$answer\"; } location /files/ { root $work; }"
+nginx_start v2 18481 "location / { return 204; }"
 
 # ---- captures of real traffic ----
 
@@ -193,6 +112,13 @@ mirror_start() {
     observer=$!
     pids+=("$observer")
     wait_for "the mirror" grep -q mirroring "$work/mirror.err"
+    observer_begun
+}
+
+# What starting cost is no part of what a request costs.
+observer_begun() {
+    cpu_before=$(cpu_of_pid "$observer")
+    capture_before=$(cpu_of_pid "$observer" capture)
 }
 
 tcpdump_start() {
@@ -201,6 +127,7 @@ tcpdump_start() {
     observer=$!
     pids+=("$observer")
     wait_for tcpdump grep -q listening "$work/tcpdump.err"
+    observer_begun
 }
 
 # One round of a load, alone and observed; CPU per request that v1 answered.
@@ -217,9 +144,9 @@ live() { # NAME CONNECTIONS KIND [DELAY]
     mirror_start
     wrk_at "$v1" "$connections" "$seconds" "$@"
     cpu=$(cpu_of_pid "$observer")
-    sample "live.$name.mirror_cpu_per_request" us "$(calc "$cpu / $requests * 1e6")"
+    sample "live.$name.mirror_cpu_per_request" us "$(calc "($cpu - $cpu_before) / $requests * 1e6")"
     sample "live.$name.mirror_capture_thread_per_request" us \
-        "$(calc "$(cpu_of_pid "$observer" capture) / $requests * 1e6")"
+        "$(calc "($(cpu_of_pid "$observer" capture) - $capture_before) / $requests * 1e6")"
     sample "live.$name.mirror_rss" MiB "$(awk '/VmRSS/ { print $2 / 1024 }' "/proc/$observer/status")"
     stop "$observer"
     sample "live.$name.v1_with_mirror_vs_alone" ratio "$(calc "$requests / $micros * 1e6 / $alone")"
@@ -232,7 +159,7 @@ live() { # NAME CONNECTIONS KIND [DELAY]
     local dump
     dump=$(cpu_of_pid "$observer")
     stop "$observer"
-    sample "live.$name.tcpdump_cpu_per_request" us "$(calc "$dump / $requests * 1e6")"
+    sample "live.$name.tcpdump_cpu_per_request" us "$(calc "($dump - $cpu_before) / $requests * 1e6")"
     sample "live.$name.v1_with_tcpdump_vs_alone" ratio "$(calc "$requests / $micros * 1e6 / $alone")"
 }
 
@@ -244,19 +171,26 @@ done
 
 # ---- replay as fast as it goes beside wrk on the same server ----
 
+# As GoReplay records: a line with kind, id, nanoseconds and latency, the request, a separator.
 echo "replay" >&2
-for kind in get post; do
+awk 'BEGIN {
+    head = "GET /api/orders/17?expand=items HTTP/1.1\r\nHost: v1.example\r\nCookie: session="
+    while (length(head) < 496) head = head "a"
+    for (n = 1; n <= 150000; n++)
+        printf "1 %024x %d 0\n%s\r\n\r\n\n🐵🙈🙉\n", n, 1700000000000000000 + n * 100000, head
+}' >"$work/get.gor"
+for source in get.pcap post.pcap get.gor; do
     for ((round = 0; round < rounds; round++)); do
-        wrk_at "$v2" 32 2 "$kind"
+        wrk_at "$v2" 32 2 "${source%.*}"
         by_wrk=$(calc "$requests / $micros * 1e6")
         begun=$EPOCHREALTIME
-        "${inside[@]}" "$shadowtap" replay "$work/$kind.pcap" --to "$v2" --speed max --concurrency 32 \
+        "${inside[@]}" "$shadowtap" replay "$work/$source" --to "$v2" --speed max --concurrency 32 \
             --methods all --json >"$work/replay.json" 2>"$work/replay.err"
         took=$(calc "$EPOCHREALTIME - $begun")
         by_us=$(calc "$(answered "$work/replay.json") / $took")
-        sample "replay.$kind.wrk" "requests/s" "$by_wrk"
-        sample "replay.$kind.replay" "requests/s" "$by_us"
-        sample "replay.$kind.replay_vs_wrk" ratio "$(calc "$by_us / $by_wrk")"
+        sample "replay.$source.wrk" "requests/s" "$by_wrk"
+        sample "replay.$source.replay" "requests/s" "$by_us"
+        sample "replay.$source.replay_vs_wrk" ratio "$(calc "$by_us / $by_wrk")"
     done
 done
 
