@@ -3,7 +3,8 @@
 //! In: the cost of a message. Out: a [`Permit`] that is held until the message is over, or a refusal.
 //! Guaranteed: at no moment more than `messages` and `bytes` are out (one message larger than `bytes`
 //! alone is let through when nothing else is out, so that a file cannot hang on it). Costs two
-//! atomic additions a message; nobody waits for a lock unless it must wait anyway.
+//! atomic additions a message; nobody waits for a lock unless it must wait anyway. Who waits is woken when a
+//! quarter is free, not for each place: so that two threads hand over batches and not single messages.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -27,6 +28,11 @@ pub struct Budget {
     waiters: AtomicUsize,
     lock: Mutex<()>,
     freed: Condvar,
+}
+
+/// What is out when those who wait are woken, of a limit.
+fn low_water(limit: usize) -> usize {
+    limit - limit.div_ceil(4)
 }
 
 /// A message's share of the budget; given back when dropped.
@@ -86,9 +92,12 @@ impl Budget {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.budget.used_bytes.fetch_sub(self.bytes, Ordering::AcqRel);
-        self.budget.used_messages.fetch_sub(1, Ordering::AcqRel);
-        if self.budget.waiters.load(Ordering::SeqCst) > 0 {
+        let bytes = self.budget.used_bytes.fetch_sub(self.bytes, Ordering::AcqRel) - self.bytes;
+        let messages = self.budget.used_messages.fetch_sub(1, Ordering::AcqRel) - 1;
+        if self.budget.waiters.load(Ordering::SeqCst) > 0
+            && messages <= low_water(self.budget.messages)
+            && bytes <= low_water(self.budget.bytes)
+        {
             // Without the lock: a waiter that just misses this looks again by itself.
             self.budget.freed.notify_all();
         }

@@ -12,7 +12,7 @@
 //! Left to others: rights (`rights`), the filter program (`bpf`), everything inside a frame.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use pcap::{Active, Capture, Linktype, Precision};
@@ -218,10 +218,14 @@ impl Tap {
         drain(&mut capture).map_err(other)?;
         let link = link_type(capture.get_datalink());
         if let Some(layer) = Layer::of(link) {
+            let loopback = interfaces::index_of("lo");
+            if loopback.is_some() && loopback == interfaces::index_of(name) {
+                ignore_departing(&capture);
+            }
             let wanted = Wanted {
                 ports: config.ports.clone(),
                 both_directions_whole: config.responses,
-                loopback: interfaces::index_of("lo"),
+                loopback,
             };
             attach(name, &capture, &bpf::program(&wanted, layer))?;
         } else {
@@ -310,6 +314,22 @@ fn attach(name: &str, capture: &Capture<Active>, program: &[Insn]) -> Result<(),
     SockRef::from(&capture.as_fd())
         .attach_filter(&filters)
         .map_err(|detail| OpenError::Attach { interface: name.into(), detail })
+}
+
+/// Spares the kernel a copy of each departing frame, which on loopback the program refuses anyhow: each frame
+/// arrives there too. Kernels before 4.20 cannot; then the program alone does it.
+fn ignore_departing(capture: &Capture<Active>) {
+    let (fd, on): (_, libc::c_int) = (capture.as_fd(), 1);
+    let (level, option) = (libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING);
+    let len = size_of_val(&on) as libc::socklen_t;
+    // SAFETY: the kernel reads `len` bytes of `on`, which lives until the call returns.
+    #[allow(unsafe_code)]
+    let result = unsafe {
+        libc::setsockopt(fd.as_raw_fd(), level, option, std::ptr::from_ref(&on).cast(), len)
+    };
+    if result != 0 {
+        tracing::debug!(error = %std::io::Error::last_os_error(), "departing frames are refused by the program");
+    }
 }
 
 fn detach(name: &str, capture: &Capture<Active>) -> Result<(), OpenError> {

@@ -6,11 +6,11 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep};
 
 use super::answer::{AnswerReader, Progress};
 use super::stream::Stream;
@@ -72,9 +72,15 @@ impl<'a> Exchange<'a> {
         Self { is_doubtful: is_kept, ..self }
     }
 
-    /// Does it; the answer's head and the whole of it must be there by the deadlines.
-    pub async fn run(mut self, head_deadline: Instant, deadline: Instant) -> Ended {
-        let mut time = pin!(sleep_until(head_deadline));
+    /// Does it; the answer's head and the whole of it must be there by the deadlines. `time` is a timer of the
+    /// exchanges before: to set one later is an atomic store, a new one takes the lock of all timers twice.
+    pub async fn run(
+        mut self,
+        mut time: Pin<&mut Sleep>,
+        head_deadline: Instant,
+        deadline: Instant,
+    ) -> Ended {
+        time.as_mut().reset(head_deadline);
         let mut has_head = false;
         poll_fn(|cx| {
             if std::mem::take(&mut self.is_doubtful) && self.is_spent(cx) {
@@ -102,11 +108,15 @@ impl<'a> Exchange<'a> {
     fn write(&mut self, cx: &mut Context<'_>) {
         let [first, second] = self.out;
         while let Writing::Sent(sent) = self.writing {
-            let slices = [
-                IoSlice::new(first.get(sent..).unwrap_or_default()),
-                IoSlice::new(second.get(sent.saturating_sub(first.len())..).unwrap_or_default()),
-            ];
-            self.writing = match Pin::new(&mut *self.stream).poll_write_vectored(cx, &slices) {
+            let head = first.get(sent..).unwrap_or_default();
+            let body = second.get(sent.saturating_sub(first.len())..).unwrap_or_default();
+            let stream = Pin::new(&mut *self.stream);
+            // send(2) costs less than writev(2).
+            let written = match (head, body) {
+                (one, []) | ([], one) => stream.poll_write(cx, one),
+                _ => stream.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(body)]),
+            };
+            self.writing = match written {
                 Poll::Pending => return,
                 Poll::Ready(Ok(0) | Err(_)) if sent == 0 => Writing::Refused,
                 Poll::Ready(Ok(0) | Err(_)) => Writing::Broken,

@@ -20,10 +20,11 @@ mod exchange;
 mod pool;
 mod stream;
 
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::model::ledger::Failure;
 use crate::model::{Message, Version};
@@ -61,6 +62,7 @@ pub(super) struct Wire {
 struct Buffers {
     out: Vec<u8>,
     read: Vec<u8>,
+    time: Option<Pin<Box<Sleep>>>,
 }
 
 impl Wire {
@@ -120,7 +122,9 @@ impl Wire {
             let head_deadline = deadline.min(Instant::now() + self.head_timeout);
             let (out, method) = ([&buffers.out[..], body], message.method());
             let exchange = Exchange::new(&mut connection.stream, out, method, &mut buffers.read);
-            return match exchange.kept(is_kept).run(head_deadline, deadline).await {
+            let time = buffers.time.get_or_insert_with(|| Box::pin(sleep_until(head_deadline)));
+            let exchange = exchange.kept(is_kept);
+            return match exchange.run(time.as_mut(), head_deadline, deadline).await {
                 Ended::Answered { answer, keeps_alive } => {
                     if keeps_alive && !is_alone && !closes(message) {
                         connection.used_at = Instant::now();
