@@ -75,6 +75,7 @@ impl StreamHandler for Counter {
     fn gap(&mut self, _: &FlowInfo, _: &mut (), _: Side, _: Gap) {
         self.gaps += 1;
     }
+    fn conflict(&mut self, _: &FlowInfo, _: &mut (), _: Side) {}
     fn finished(&mut self, _: &FlowInfo, _: &mut (), _: Side, _: Timestamp) {}
     fn closed(&mut self, _: &FlowInfo, _: (), _: Timestamp, _: CloseReason) {}
     fn held(&self, _: &()) -> usize {

@@ -46,7 +46,8 @@ pub struct LiveConfig {
     /// is seen on each.
     pub interfaces: Vec<String>,
     /// Size of the kernel's ring in bytes, for each interface. Slow traffic takes a block of 256 KiB
-    /// per timer tick, so the ring is also a time: 64 MiB outlast a stall of at least 256 ms.
+    /// per timer tick, so the ring is also a time: 64 MiB outlast a stall of at least 256 ms. A smaller
+    /// block cannot be had: libpcap makes each as large as its largest snap length, whatever was asked for.
     pub ring_bytes: usize,
     /// Server ports; empty means all TCP.
     pub ports: Vec<u16>,

@@ -115,6 +115,20 @@ impl Connection {
         }
     }
 
+    /// The last bytes of one side came again, and were others: if their message is under way, it is
+    /// named.
+    pub(super) fn conflict(&mut self, side: Side) {
+        let mut state = self.take_state(side);
+        match &mut state {
+            State::Head(partial) | State::Search(Some(partial)) => {
+                partial.anomalies.insert(Anomaly::OverlapConflict);
+            }
+            State::Body(open) => open.origin.anomalies.insert(Anomaly::OverlapConflict),
+            _ => {}
+        }
+        self.set_state(side, state);
+    }
+
     /// A side has sent its FIN.
     pub(super) fn finished(&mut self, side: Side, cx: &mut Context<'_>) {
         self.end_side(side, true, Anomaly::ClosedEarly, cx);

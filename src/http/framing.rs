@@ -2,11 +2,12 @@
 //!
 //! In: a parsed head and, for a response, what it answers. Out: [`BodyLength`], and anomalies where
 //! two readers could disagree. The one documented reading of what is ambiguous: Transfer-Encoding
-//! beats Content-Length; of several Content-Lengths the first counts; an invalid one counts as none.
+//! beats Content-Length, in HTTP/1.0 too; of several Content-Lengths the first counts; an invalid one counts
+//! as none.
 
 use super::head::{Head, StartLine};
 use crate::model::message::Span;
-use crate::model::{Anomalies, Anomaly};
+use crate::model::{Anomalies, Anomaly, Version};
 
 /// How the end of the body is found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +38,7 @@ pub(super) enum Answers {
 /// Cases of section 6.3, by number: 1, 2 and 8 are about responses only; 3 both lengths; 4 chunked,
 /// or Transfer-Encoding without it; 5 invalid Content-Length; 6 valid Content-Length; 7 neither.
 pub(super) fn of_request(bytes: &[u8], head: &Head, anomalies: &mut Anomalies) -> BodyLength {
-    let coding = transfer_encoding(bytes, head);
+    let coding = transfer_encoding(bytes, head, anomalies);
     let length = content_length(bytes, head, anomalies);
     match coding {
         Coding::Chunked => {
@@ -72,7 +73,7 @@ pub(super) fn of_response(
         return BodyLength::Known(0);
     }
     let length = content_length(bytes, head, anomalies);
-    match transfer_encoding(bytes, head) {
+    match transfer_encoding(bytes, head, anomalies) {
         Coding::Chunked => {
             if length != Length::Absent {
                 anomalies.insert(Anomaly::BothLengths);
@@ -117,12 +118,17 @@ enum Coding {
     Other,
 }
 
-fn transfer_encoding(bytes: &[u8], head: &Head) -> Coding {
+/// HTTP/1.0 does not have the field, so one reader goes by it, another ignores it or refuses the message:
+/// section 6.1 calls such framing faulty whatever the field says, `identity` included.
+fn transfer_encoding(bytes: &[u8], head: &Head, anomalies: &mut Anomalies) -> Coding {
     let last = values(bytes, head, "transfer-encoding")
         .flat_map(|value| value.split(|b| *b == b','))
         .map(<[u8]>::trim_ascii)
         .filter(|coding| !coding.is_empty())
         .last();
+    if last.is_some() && head.version == Version::HTTP_10 {
+        anomalies.insert(Anomaly::CodingInHttp10);
+    }
     match last {
         None => Coding::None,
         Some(coding) if coding.eq_ignore_ascii_case(b"chunked") => Coding::Chunked,
@@ -230,6 +236,36 @@ mod tests {
             let (got, got_anomalies) = request(fields);
             assert_eq!((got, got_anomalies.as_slice()), (body, anomalies), "{fields:?}");
         }
+    }
+
+    #[test]
+    fn a_coding_in_http_1_0_is_read_and_named() {
+        let name = "coding_in_http10";
+        let cases: [(&str, BodyLength, &[&str]); 5] = [
+            ("Transfer-Encoding: chunked", BodyLength::Chunked, &[name]),
+            ("Transfer-Encoding: identity\r\nContent-Length: 2", BodyLength::Known(2), &[name]),
+            ("Transfer-Encoding: gzip", BodyLength::Known(0), &["chunked_not_last", name]),
+            (
+                "Transfer-Encoding: chunked\r\nContent-Length: 2",
+                BodyLength::Chunked,
+                &["both_lengths", name],
+            ),
+            ("Content-Length: 2", BodyLength::Known(2), &[]),
+        ];
+        for (fields, body, names) in cases {
+            let text = format!("POST / HTTP/1.0\r\n{fields}\r\n\r\n");
+            let head = parse(text.as_bytes(), Role::Client).unwrap();
+            let mut anomalies = Anomalies::default();
+            assert_eq!(of_request(text.as_bytes(), &head, &mut anomalies), body, "{fields:?}");
+            assert_eq!(anomalies.iter().map(|a| a.name()).collect::<Vec<_>>(), names, "{fields:?}");
+            assert_eq!(anomalies.is_ambiguous(), !names.is_empty());
+        }
+        let text = "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let head = parse(text.as_bytes(), Role::Server).unwrap();
+        let mut anomalies = Anomalies::default();
+        let body = of_response(text.as_bytes(), &head, Answers::Other, &mut anomalies);
+        assert_eq!(body, BodyLength::Chunked);
+        assert!(anomalies.contains(Anomaly::CodingInHttp10));
     }
 
     #[test]

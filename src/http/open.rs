@@ -8,8 +8,8 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::chunked::{Chunked, Fed};
-use super::framing::BodyLength;
-use super::head::Head;
+use super::framing::{self, BodyLength};
+use super::head::{Head, StartLine};
 use super::reader::Config;
 use crate::model::{
     Anomalies, Anomaly, Completion, FlowInfo, Message, Piece, Side, Start, Timestamp,
@@ -20,6 +20,9 @@ const MAX_RESERVE: u64 = 64 << 10;
 
 /// How much larger than its data a chunked body may be on the wire and still be kept.
 const MAX_CHUNK_OVERHEAD: u64 = 1 << 20;
+
+/// How every response begins (RFC 9112 section 4).
+const STATUS_LINE: &[u8] = b"HTTP/";
 
 #[derive(Debug)]
 enum Body {
@@ -47,6 +50,8 @@ pub(super) struct Open {
     /// Whether it is a response of which the request was missed, so that it may have no body
     /// whatever its fields say.
     pub is_doubtful: bool,
+    /// How many of the body's first bytes are those of a status line.
+    alike: usize,
     head: Head,
     raw: Vec<u8>,
     head_len: usize,
@@ -91,6 +96,7 @@ impl Open {
             origin,
             expects_continue: false,
             is_doubtful: false,
+            alike: 0,
             head,
             raw,
             head_len: bytes.len(),
@@ -156,8 +162,42 @@ impl Open {
             Fed::Done(len) | Fed::Invalid(len) => len,
         };
         let taken = input.get(..taken).unwrap_or_default();
+        self.settle_doubt(taken);
         self.take(taken, config);
         fed
+    }
+
+    /// What the first bytes behind the head tell of a response whose request was missed.
+    ///
+    /// RFC 9112 section 6.3 frames a response by its own fields but for two methods of the request. After
+    /// HEAD there is no body, and what follows is the next status line: a body that begins with anything
+    /// else (or chunk framing, which begins with a digit) is none of HEAD's, and the message is whole when
+    /// its own framing says so. One that begins like a status line, or has nothing but empty lines, stays
+    /// in doubt for good, whatever comes behind it. After CONNECT a 2xx begins a tunnel, but it has no
+    /// length (RFC 9110 section 9.3.6) and describes no content: where neither is there, the doubt stays.
+    fn settle_doubt(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if !self.is_doubtful {
+                return;
+            }
+            match STATUS_LINE.get(self.alike) {
+                None => return,
+                Some(next) if next == byte => self.alike += 1,
+                Some(_) if self.alike == 0 && matches!(byte, b'\r' | b'\n') => {}
+                Some(_) => {
+                    self.is_doubtful = self.may_be_tunnel();
+                    self.alike = STATUS_LINE.len();
+                }
+            }
+        }
+    }
+
+    /// Whether it may be a 2xx to CONNECT.
+    fn may_be_tunnel(&self) -> bool {
+        let head = self.raw.get(..self.head_len).unwrap_or_default();
+        let is_2xx = matches!(self.head.start, StartLine::Response { status: 200..=299, .. });
+        let is_described = framing::values(head, &self.head, "content-type").next().is_some();
+        matches!(self.body, Body::UntilClose) && is_2xx && !is_described
     }
 
     /// Accounts for body bytes as they were on the wire.

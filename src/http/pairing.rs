@@ -37,7 +37,7 @@ pub(super) struct Answered {
     pub request: Option<u32>,
     /// What its method means for the response's framing.
     pub answers: Answers,
-    /// Whether that is certain: not when the request may have been a HEAD in a hole.
+    /// Whether that is certain: not when the request may have been a HEAD in a hole, or before the capture.
     pub is_certain: bool,
 }
 
@@ -143,7 +143,9 @@ impl Pairing {
             Missed::Responses if self.more.is_some() => return unknown(!self.has_bodiless),
             _ => {}
         }
-        let Some(found) = self.first else { return unknown(true) };
+        // What was asked before the capture began may have been a HEAD, too.
+        let is_asked_here = self.missed != Missed::Beginning;
+        let Some(found) = self.first else { return unknown(is_asked_here) };
         if !is_interim {
             self.pop();
         }

@@ -78,6 +78,10 @@ impl StreamHandler for HttpReader {
         flow.gap(side, gap, &mut self.context(info));
     }
 
+    fn conflict(&mut self, _: &FlowInfo, flow: &mut Connection, side: Side) {
+        flow.conflict(side);
+    }
+
     fn finished(&mut self, info: &FlowInfo, flow: &mut Connection, side: Side, _at: Timestamp) {
         flow.finished(side, &mut self.context(info));
     }

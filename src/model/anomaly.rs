@@ -17,6 +17,8 @@ causes!(
         InvalidLength = "invalid_length",
         /// Transfer-Encoding whose last coding is not chunked.
         ChunkedNotLast = "chunked_not_last",
+        /// Transfer-Encoding in a message of HTTP/1.0, which has none: its framing is faulty (RFC 9112 6.1).
+        CodingInHttp10 = "coding_in_http10",
         /// A chunk size or chunk line that is not what RFC 9112 7.1 says.
         InvalidChunk = "invalid_chunk",
         /// A header field continued on the next line (obs-fold, RFC 9112 5.2).
@@ -93,6 +95,7 @@ impl Anomalies {
             Anomaly::SeveralLengths,
             Anomaly::InvalidLength,
             Anomaly::ChunkedNotLast,
+            Anomaly::CodingInHttp10,
             Anomaly::InvalidChunk,
         ]
         .into_iter()

@@ -51,6 +51,8 @@ pub struct StreamCounts {
     pub unseen: u64,
     /// Holes given up.
     pub gaps: u64,
+    /// Segments that had other bytes than those delivered.
+    pub conflicts: u64,
 }
 
 /// Bytes handed to the HTTP reader: `delivered = messages + skipped + open`.

@@ -67,8 +67,8 @@ causes!(
 /// The reader of reassembled streams. For each connection, in this order:
 ///
 /// 1. [`opened`](Self::opened), once, before anything else;
-/// 2. [`data`](Self::data) and [`gap`](Self::gap), any number of times, in sequence order within a
-///    side; between sides a byte is delivered after what its sender had acknowledged, so a response
+/// 2. [`data`](Self::data), [`gap`](Self::gap) and [`conflict`](Self::conflict), any number of times, in
+///    sequence order within a side; between sides a byte is delivered after what its sender had acknowledged, so a response
 ///    never comes before the request it answers;
 /// 3. [`finished`](Self::finished), at most once a side, after its last byte;
 /// 4. [`closed`](Self::closed), once, after everything else.
@@ -84,6 +84,9 @@ pub trait StreamHandler {
 
     /// Bytes of one side that were never seen.
     fn gap(&mut self, info: &FlowInfo, flow: &mut Self::Flow, side: Side, gap: Gap);
+
+    /// Bytes of one side that were delivered came again, and were others. What was delivered stands.
+    fn conflict(&mut self, info: &FlowInfo, flow: &mut Self::Flow, side: Side);
 
     /// One side has sent its FIN and everything before it was delivered.
     fn finished(&mut self, info: &FlowInfo, flow: &mut Self::Flow, side: Side, at: Timestamp);

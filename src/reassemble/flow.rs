@@ -8,13 +8,14 @@ use super::clock::Tick;
 use super::half::{Arrival, Half};
 use super::key::CompactKey;
 use super::table::Link;
+use super::tail::Tail;
 use crate::model::ledger::StreamCounts;
 use crate::model::{
     Anomalies, Anomaly, CloseReason, FlowInfo, Piece, Segment, SeqNum, Side, StreamHandler,
     Timestamp,
 };
 
-/// One connection in the flow table. 112 bytes and the reader's part: the order of the fields is the
+/// One connection in the flow table. 120 bytes and the reader's part: the order of the fields is the
 /// compiler's.
 #[derive(Debug)]
 pub(super) struct Flow<F> {
@@ -25,6 +26,8 @@ pub(super) struct Flow<F> {
     pub encapsulation: u32,
     pub low: Half,
     pub high: Half,
+    /// What is known of the bytes delivered last, by side.
+    tails: [Tail; 2],
     /// The reader's part; `None` once the connection is over and only remembered.
     pub handler: Option<F>,
     /// Time of the last segment.
@@ -100,6 +103,7 @@ impl<F> Flow<F> {
             encapsulation: compact_encapsulation(encapsulation),
             low: Half::default(),
             high: Half::default(),
+            tails: [Tail::default(); 2],
             handler: None,
             last: now,
             held_since: now,
@@ -150,6 +154,17 @@ impl<F> Flow<F> {
             Side::Low => &mut self.low,
             Side::High => &mut self.high,
         }
+    }
+
+    fn tail(&self, side: Side) -> Tail {
+        let [low, high] = self.tails;
+        if side == Side::Low { low } else { high }
+    }
+
+    /// Notes what stands before the next byte to deliver.
+    pub fn set_tail(&mut self, side: Side, tail: Tail) {
+        let [low, high] = &mut self.tails;
+        *(if side == Side::Low { low } else { high }) = tail;
     }
 
     /// Whether the connection is over and only remembered, so that late retransmissions of it are
@@ -238,7 +253,13 @@ impl<F> Flow<F> {
             cx.counts.refused = cx.counts.refused.saturating_add(segment.payload.len() as u64);
             return;
         }
-        let arrival = Arrival { at: segment.time, now: cx.now, seq, bytes: segment.payload, after };
+        let bytes = segment.payload;
+        let old = self.half(side).next().distance(seq);
+        let conflict = self.tail(side).differs(bytes, old);
+        if conflict {
+            self.tell_conflict(side, cx);
+        }
+        let arrival = Arrival { at: segment.time, now: cx.now, seq, bytes, after, conflict };
         let placed = self.half_mut(side).hold(arrival);
         let counts = &mut *cx.counts;
         let duplicate = placed.duplicate.saturating_add(placed.replaced);
@@ -290,6 +311,7 @@ impl<F> Flow<F> {
         let (bytes, anomalies) = (segment.payload, Anomalies::default());
         let piece = Piece { at: segment.time, bytes, segment_start: true, anomalies };
         self.half_mut(side).pass(bytes.len() as u64);
+        self.set_tail(side, Tail::of(bytes));
         self.tell(side, piece, cx);
     }
 
@@ -306,6 +328,18 @@ impl<F> Flow<F> {
         let info = self.info();
         if let Some(flow) = &mut self.handler {
             cx.handler.data(&info, flow, side, piece);
+        }
+    }
+
+    /// Tells the reader that bytes came again and were others.
+    fn tell_conflict<H>(&mut self, side: Side, cx: &mut Context<'_, H>)
+    where
+        H: StreamHandler<Flow = F>,
+    {
+        cx.counts.conflicts = cx.counts.conflicts.saturating_add(1);
+        let info = self.info();
+        if let Some(flow) = &mut self.handler {
+            cx.handler.conflict(&info, flow, side);
         }
     }
 
@@ -400,6 +434,7 @@ impl<F> Flow<F> {
         }
         let urgent = half.take_urgent(left);
         half.pass(left as u64);
+        self.set_tail(side, Tail::of(piece.bytes));
         match urgent.and_then(|at| piece.bytes.split_at_checked(at)) {
             Some((before, [_, behind @ ..])) => {
                 cx.counts.urgent = cx.counts.urgent.saturating_add(1);

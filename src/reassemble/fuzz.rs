@@ -39,6 +39,8 @@ impl StreamHandler for Checker {
         self.unseen += gap.len;
     }
 
+    fn conflict(&mut self, _: &FlowInfo, _: &mut [bool; 2], _: Side) {}
+
     fn finished(&mut self, _: &FlowInfo, flow: &mut [bool; 2], side: Side, _: Timestamp) {
         for (n, finished) in flow.iter_mut().enumerate() {
             assert!(n != side.index() || !std::mem::replace(finished, true), "finished twice");

@@ -30,6 +30,8 @@ pub(super) struct Arrival<'a> {
     pub bytes: &'a [u8],
     /// What the sender had acknowledged, where it matters.
     pub after: Option<SeqNum>,
+    /// Whether it has other bytes than those delivered.
+    pub conflict: bool,
 }
 
 /// One direction.
@@ -218,7 +220,8 @@ impl Half {
         }
         let waiting = &mut self.rare_mut().waiting;
         let start = waiting.offset(ahead).wrapping_add(stale as u64);
-        let mark = Mark::new(arrival.at, arrival.now, stale == 0, arrival.after);
+        let mut mark = Mark::new(arrival.at, arrival.now, stale == 0, arrival.after);
+        mark.conflict = arrival.conflict;
         let inserted = waiting.insert(start, bytes, mark);
         placed.duplicate = placed.duplicate.saturating_add(inserted.duplicate);
         placed.held = inserted.held;

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::flow::{Context, Flow, Outcome};
+use super::tail::Tail;
 use crate::model::{Gap, SeqNum, Side, StreamHandler, Timestamp};
 
 /// How long to wait for what is missing; see [`super::Limits`].
@@ -134,6 +135,7 @@ impl<F> Flow<F> {
         let before = after.and_then(|after| u64::try_from(after.distance(next)).ok());
         let len = before.filter(|before| *before > 0).map_or(len, |before| len.min(before));
         self.half_mut(side).pass(len);
+        self.set_tail(side, Tail::default());
         cx.counts.unseen = cx.counts.unseen.saturating_add(len);
         cx.counts.gaps = cx.counts.gaps.saturating_add(1);
         let info = self.info();

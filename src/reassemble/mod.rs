@@ -26,6 +26,7 @@ mod key;
 mod rare;
 mod syn_cache;
 mod table;
+mod tail;
 mod waiting;
 
 pub use engine::{Limits, Reassembler};

@@ -142,6 +142,7 @@ fn streams(rows: &mut Rows, snapshot: &Snapshot) {
     rows.part_if("behind a hole", streams.buffered);
     rows.beside("never seen", streams.unseen);
     rows.beside_if("holes", streams.gaps);
+    rows.beside_if("segments that contradict", streams.conflicts);
     rows.section("connections", "seen", streams.flows);
     rows.causes("not HTTP/1.x", &http.other_protocol);
     rows.causes("closed", &streams.closed);

@@ -26,6 +26,44 @@ fn bytes_delivered_stand_whatever_comes_later() {
     talk.capture.push(&other);
     talk.next.0 = talk.next.0.wrapping_add(get("/next").len() as u32);
     talk.expect(&["GET /one", "GET /next"]);
+    let requests = talk.capture.requests();
+    assert!(requests[0].anomalies.is_empty(), "it was whole before the other bytes came");
+    assert!(requests[1].anomalies.contains(Anomaly::OverlapConflict));
+    assert_eq!(talk.capture.reassembler.counts().conflicts, 1);
+}
+
+#[test]
+fn of_delivered_bytes_that_come_again_as_others_the_message_is_named() {
+    for (again, is_named) in [(&b"abcd"[..], false), (b"abXd", true), (b"abXdef", true)] {
+        let mut talk = Talk::new();
+        let head = "POST / HTTP/1.1\r\nContent-Length: 8\r\n\r\n";
+        talk.c(head);
+        let first = talk.lost_c("abcd");
+        let mut other = first.clone();
+        other.bytes = again.to_vec();
+        talk.capture.push(&first);
+        talk.capture.push(&other);
+        talk.c("efgh").c(get("/next"));
+        talk.expect(&["POST / \"abcdefgh\"", "GET /next"]);
+        let named: Vec<_> = talk.capture.requests().iter().map(|r| r.anomalies).collect();
+        assert_eq!(named[0].contains(Anomaly::OverlapConflict), is_named, "{again:?}");
+        assert!(named[1].is_empty());
+        assert_eq!(talk.capture.reassembler.counts().conflicts, u64::from(is_named));
+    }
+}
+
+#[test]
+fn bytes_of_a_whole_message_that_come_again_as_others_name_no_other_one() {
+    let mut talk = Talk::new();
+    let first = talk.lost_c(get("/one"));
+    talk.capture.push(&first);
+    let mut other = first.clone();
+    other.bytes = get("/two").into_bytes();
+    talk.capture.push(&other);
+    talk.c(get("/next"));
+    talk.expect(&["GET /one", "GET /next"]);
+    assert!(talk.capture.requests().iter().all(|request| request.anomalies.is_empty()));
+    assert_eq!(talk.capture.reassembler.counts().conflicts, 1);
 }
 
 #[test]
@@ -83,8 +121,13 @@ fn probes_and_closed_windows_are_no_data() {
     talk.capture.push(&Packet::new(true, client - 1, server, b"b"));
     talk.capture.push(&Packet::new(true, client - 1, server, b""));
     talk.capture.push(&Packet::new(true, client - 1, server, b"\0"));
-    talk.c("cd").c(get("/next"));
+    // And again behind a segment of a single byte, which is all that is known of what was delivered.
+    talk.c("c");
+    talk.capture.push(&Packet::new(true, client, server, b"\0"));
+    talk.c("d").c(get("/next"));
     talk.expect(&["POST / \"abcd\"", "GET /next"]);
+    assert!(talk.capture.requests().iter().all(|request| request.anomalies.is_empty()));
+    assert_eq!(talk.capture.reassembler.counts().conflicts, 0);
 }
 
 /// A segment between any two endpoints.

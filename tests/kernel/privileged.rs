@@ -94,6 +94,7 @@ impl StreamHandler for Keeper {
             stream.gaps += 1;
         }
     }
+    fn conflict(&mut self, _: &FlowInfo, (): &mut (), _: Side) {}
     fn finished(&mut self, info: &FlowInfo, (): &mut (), side: Side, _: Timestamp) {
         if let Some(stream) = self.client(info, side) {
             stream.is_finished = true;

@@ -98,6 +98,21 @@ fn what_is_ambiguous_is_read_one_way_and_named() {
 }
 
 #[test]
+fn a_coding_in_http_1_0_is_read_and_named_both_ways() {
+    let mut wire = Wire::new();
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+    wire.c(format!("POST / HTTP/1.0\r\nConnection: keep-alive\r\n{chunked}")).c(get("/next"));
+    wire.s(format!("HTTP/1.0 200 OK\r\n{chunked}")).s(ok("next"));
+    wire.expect(&[
+        "#0 POST / \"x\" [coding_in_http10]",
+        "#1 GET /next",
+        "#0 200 \"x\" for 0 [coding_in_http10]",
+        "#1 200 \"next\" for 1",
+    ]);
+    assert!(wire.messages[0].anomalies.is_ambiguous());
+}
+
+#[test]
 fn what_is_odd_but_read_is_named() {
     for (text, line) in [
         ("GET / HTTP/1.1\nHost: a\n\n", "#0 GET / [bare_lf]"),

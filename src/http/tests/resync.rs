@@ -50,7 +50,7 @@ fn a_hole_between_messages_may_hold_some() {
     wire.expect(&[
         "#0 GET /1",
         "#0 200 \"1\" for 0",
-        "#1 200 \"lost one\" for - incomplete [gap]",
+        "#1 200 \"lost one\" for -",
         "#1 GET /3",
         "#2 200 \"3\" for 1",
     ]);
@@ -130,10 +130,7 @@ fn pairing_is_not_guessed_while_requests_may_be_missing() {
     wire.c(get("/1") + &get("/2")).s(ok("1")).s(ok("2")).c_gap(40).c("HEAD /4 HTTP/1.1\r\n\r\n");
     wire.messages.clear();
     wire.s(ok("3")).s("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").s_fin();
-    wire.expect(&[
-        "#2 200 \"3\" for - incomplete [gap]",
-        "#3 200 for - incomplete [gap closed_early]",
-    ]);
+    wire.expect(&["#2 200 \"3\" for -", "#3 200 for - incomplete [gap closed_early]"]);
 }
 
 #[test]
@@ -143,12 +140,86 @@ fn a_lost_head_request_does_not_swallow_what_follows_its_answer() {
     let mut wire = Wire::new();
     wire.c(get("/1")).s(ok("1")).c_gap(40).s(head).s(ok("next"));
     wire.messages.drain(..2);
-    wire.expect(&["#1 200 for - incomplete [gap]", "#2 200 \"next\" for - incomplete [gap]"]);
+    wire.expect(&["#1 200 for - incomplete [gap]", "#2 200 \"next\" for -"]);
     // The next request.
     let mut wire = Wire::new();
     wire.c(get("/1")).s(ok("1")).c_gap(40).s(head).c(get("/3")).s(ok("3"));
     wire.messages.drain(..2);
     wire.expect(&["#1 200 for - incomplete [gap]", "#1 GET /3", "#2 200 \"3\" for 1"]);
+}
+
+/// The client was never captured; the server from its first byte, or from the middle.
+fn answers_alone(is_from_start: bool) -> Wire {
+    let mut wire = Wire::open(both(), Some(CLIENT), is_from_start);
+    if is_from_start {
+        // What the server acknowledged and nobody saw.
+        wire.c_gap(100);
+    }
+    wire
+}
+
+#[test]
+fn a_response_whose_request_was_missed_is_whole_where_it_says_so_itself() {
+    let json = "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\r\n";
+    for is_from_start in [true, false] {
+        let mut wire = answers_alone(is_from_start);
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nHT\r\n0\r\n\r\n";
+        wire.s(ok("one") + &ok("two")).s(chunked).s("HTTP/1.1 304 N\r\nContent-Length: 5\r\n\r\n");
+        // Byte by byte, and beginning nearly like a status line.
+        for byte in ok("like HTTP/1.1").bytes() {
+            wire.s([byte]);
+        }
+        wire.s(ok("HTTP-like")).s(json.to_owned() + "until the end").s_fin();
+        wire.expect(&[
+            "#0 200 \"one\" for -",
+            "#1 200 \"two\" for -",
+            "#2 200 \"HT\" for -",
+            "#3 304 for -",
+            "#4 200 \"like HTTP/1.1\" for -",
+            "#5 200 \"HTTP-like\" for -",
+            "#6 200 \"until the end\" for -",
+        ]);
+    }
+}
+
+#[test]
+fn a_response_whose_request_was_missed_is_not_whole_where_it_may_answer_a_head() {
+    let next = ok("next");
+    let head = |length: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+    for is_from_start in [true, false] {
+        // Of any length, with the next response in the same segment or in its own: never whole.
+        for length in 1..=next.len() {
+            for is_split in [true, false] {
+                let mut wire = answers_alone(is_from_start);
+                match is_split {
+                    true => wire.s(head(length)).s(&next),
+                    false => wire.s(head(length) + &next),
+                };
+                wire.close(CloseReason::Fin);
+                let first = &wire.messages[0];
+                assert_eq!(first.completion, Completion::Incomplete, "{length} {is_split}");
+            }
+        }
+        // Nothing came behind it; or empty lines.
+        for behind in ["", "\r\n", "\r\nHTTP/1.1 "] {
+            let mut wire = answers_alone(is_from_start);
+            wire.s(head(2)).s(behind).s_fin().close(CloseReason::Fin);
+            assert_eq!(wire.messages[0].completion, Completion::Incomplete, "{behind:?}");
+        }
+    }
+}
+
+#[test]
+fn a_response_whose_request_was_missed_is_not_whole_where_it_may_answer_a_connect() {
+    for is_from_start in [true, false] {
+        let mut wire = answers_alone(is_from_start);
+        wire.s("HTTP/1.1 200 Connection established\r\n\r\n\x16\x03\x03").s_fin();
+        wire.expect(&["#0 200 \"\\x16\\x03\\x03\" for - incomplete [gap]"]);
+        // Any other status is none.
+        let mut wire = answers_alone(is_from_start);
+        wire.s("HTTP/1.1 404 No\r\n\r\nnot here").s_fin();
+        wire.expect(&["#0 404 \"not here\" for -"]);
+    }
 }
 
 #[test]

@@ -134,6 +134,10 @@ impl StreamHandler for Recorder {
         self.events.push(format!("{} gap {}", name(side), gap.len));
     }
 
+    fn conflict(&mut self, _: &FlowInfo, _: &mut Told, side: Side) {
+        self.events.push(format!("{} conflict", name(side)));
+    }
+
     fn finished(&mut self, _: &FlowInfo, flow: &mut Told, side: Side, _: Timestamp) {
         assert!(!flow.finished[side.index()], "finished twice");
         flow.finished[side.index()] = true;

@@ -85,6 +85,9 @@ impl StreamHandler for Keeper {
     fn gap(&mut self, _: &FlowInfo, (): &mut (), side: Side, gap: Gap) {
         self.sides[side.index()].at += gap.len;
     }
+    fn conflict(&mut self, _: &FlowInfo, (): &mut (), _: Side) {
+        panic!("nothing differs");
+    }
     fn finished(&mut self, _: &FlowInfo, (): &mut (), _: Side, _: Timestamp) {}
     fn closed(&mut self, _: &FlowInfo, (): (), _: Timestamp, _: CloseReason) {}
     fn held(&self, (): &()) -> usize {

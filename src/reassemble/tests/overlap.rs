@@ -15,8 +15,8 @@ fn a_repeated_segment_is_counted_and_no_more() {
     let mut tap = Tap::established();
     tap.expect(c(101).data(b"abc"), &["C abc"]);
     tap.quiet(c(101).data(b"abc"));
-    tap.quiet(c(101).data(b"XYZ"));
-    assert_eq!(tap.reassembler.counts().duplicate, 6);
+    tap.quiet(c(101).data(b"abc"));
+    assert_eq!((tap.reassembler.counts().duplicate, tap.reassembler.counts().conflicts), (6, 0));
 }
 
 #[test]
@@ -38,6 +38,57 @@ fn delivered_bytes_stand() {
     let mut tap = Tap::established();
     tap.expect(c(101).data(b"GET /a"), &["C GET /a"]);
     tap.expect(c(105).data(b"/evil"), &["C ~vil"]);
+}
+
+#[test]
+fn other_bytes_than_those_delivered_are_a_conflict() {
+    let mut tap = Tap::established();
+    tap.expect(c(101).data(b"abc"), &["C abc"]);
+    tap.expect(c(101).data(b"aXc"), &["C conflict"]);
+    // With new bytes behind them: those are marked, and are the last ones from then on.
+    tap.expect(c(101).data(b"XYZdef"), &["C conflict", "C ~def!"]);
+    tap.quiet(c(104).data(b"def"));
+    tap.quiet(c(101).data(b"XYZdef"));
+    tap.expect(c(101).data(b"abcdXf"), &["C conflict"]);
+    assert_eq!((tap.reassembler.counts().duplicate, tap.reassembler.counts().conflicts), (21, 3));
+    // Bytes that had waited are compared as well.
+    tap.quiet(c(108).data(b"hi"));
+    tap.expect(c(107).data(b"g"), &["C g", "C hi"]);
+    tap.quiet(c(107).data(b"ghi"));
+    tap.expect(c(107).data(b"gXX"), &["C conflict"]);
+    // The other side is another stream.
+    tap.expect(s(501).ack(110).data(b"xyz"), &["S xyz"]);
+    tap.expect(s(501).ack(110).data(b"xyZ"), &["S conflict"]);
+    // Behind the end, too.
+    tap.expect(c(110).fin(), &["C fin"]);
+    tap.expect(c(107).data(b"gYY").fin(), &["C conflict"]);
+}
+
+#[test]
+fn what_is_not_known_any_more_is_no_conflict() {
+    let mut tap = Tap::established();
+    tap.expect(c(101).data(b"abc"), &["C abc"]);
+    tap.expect(c(104).data(b"def"), &["C def"]);
+    // Only a part of what was delivered last, or what was before it.
+    tap.quiet(c(101).data(b"XXX"));
+    tap.quiet(c(105).data(b"XX"));
+    // What stands before the next byte is a hole.
+    tap.quiet(c(112).data(b"lm"));
+    tap.quiet(s(501).ack(112));
+    tap.wait(200, &["C gap 5", "C lm"]);
+    tap.quiet(c(104).data(b"XXX"));
+    tap.expect(s(501).ack(117), &[]);
+    tap.wait(200, &["C gap 3"]);
+    tap.quiet(c(112).data(b"XXXXX"));
+    assert_eq!(tap.reassembler.counts().conflicts, 0);
+}
+
+#[test]
+fn an_urgent_byte_is_no_conflict_when_it_comes_again() {
+    let mut tap = Tap::established();
+    tap.expect(c(101).data(b"ab!d").urgent(3), &["C ab^", "C ~d^"]);
+    tap.quiet(c(101).data(b"ab!d").urgent(3));
+    tap.expect(c(101).data(b"abcd"), &["C conflict"]);
 }
 
 #[test]
@@ -134,6 +185,7 @@ fn keep_alive_and_zero_window_probes_are_not_data() {
     tap.quiet(s(501).ack(104));
     // Zero-window probe: one byte of new data, sent again later with the rest.
     tap.expect(c(104).ack(501).data(b"d"), &["C d"]);
+    tap.quiet(c(104).ack(501).data(b"\0"));
     tap.expect(c(104).ack(501).data(b"def"), &["C ~ef"]);
 }
 
