@@ -107,6 +107,19 @@ fn order_says_whether_a_request_waits_for_the_answer_before() {
 }
 
 #[test]
+fn out_of_descriptors_the_oldest_idle_connections_make_room() {
+    let v2 = v2(Behaviour::Answer);
+    let requests: Vec<_> = (0..120).map(|c| (c, 0, "GET / HTTP/1.1\r\nHost: v1\r\n\r\n")).collect();
+    let recording = Recording::new(&requests);
+    let args = ["--speed", "max", "--concurrency", "4", "--max-idle", "1000", "--breaker", "0"];
+    let run = recording.replay(&v2.url(), &args).descriptors(40);
+    let ledger = run.finish(PATIENCE).expect_code(0).ledger();
+    ledger.assert_balanced();
+    assert_eq!(answered(&ledger), 120, "{:#}", ledger.0);
+    assert_eq!(v2.connections(), 120, "each captured connection has its own");
+}
+
+#[test]
 fn on_break_says_what_becomes_of_those_behind_a_failure() {
     let path = "/targets/0/shed/predecessor_failed";
     for (how, failed, shed) in [("continue", 5, 0), ("stop", 1, 4)] {

@@ -54,6 +54,31 @@ mod privileged {
         (sent, ledger)
     }
 
+    /// Long before they have been idle for 60 s.
+    #[test]
+    fn connections_to_v2_close_with_those_of_v1s_clients() {
+        let _alone = alone();
+        let stage = Stage::loopback();
+        let mirror = mirror(&stage, &[]);
+        let connect = || TcpStream::connect(stage.v1.addr()).expect("v1 accepts");
+        let ask = |mut stream: &TcpStream| {
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: v1\r\n\r\n").expect("v1 reads");
+            assert!(stream.read(&mut [0; 512]).expect("v1 answers") > 0);
+        };
+        let stays = connect();
+        ask(&stays);
+        for _ in 0..50 {
+            ask(&connect());
+        }
+        stage.v2.wait_for(51, PATIENCE);
+        wait_until("one is left", PATIENCE, || stage.v2.open() == 1);
+        ask(&stays);
+        stage.v2.wait_for(52, PATIENCE);
+        assert_eq!(stage.v2.connections(), 51, "the one that stays was kept");
+        let ledger = mirror.terminate(PATIENCE).expect_code(0).ledger();
+        assert_all_answered(&ledger, 52);
+    }
+
     #[test]
     fn an_answer_in_pieces_of_one_byte_is_an_answer() {
         let _alone = alone();

@@ -1,12 +1,14 @@
 //! From the pipeline to the queue: the fate of each captured message is decided and counted here.
 //!
-//! In: messages. Out: batches on a bounded channel, each message with its permit. Guaranteed: every
-//! request is in exactly one bucket of [`RequestCounts`]; counts are published before the batch that
-//! they count is sent; a live capture never waits here.
+//! In: messages, and the ends of connections. Out: batches on a bounded channel, each message with its
+//! permit, and the ends behind them. Guaranteed: every request is in exactly one bucket of
+//! [`RequestCounts`]; counts are published before the batch that they count is sent; a live capture
+//! never waits here.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::pipeline::Seen;
 use super::queue::{Budget, Permit, WhenFull};
 use super::shared::{CaptureCounts, Shared};
 use crate::cli::units::Moment;
@@ -17,9 +19,15 @@ use crate::shape::Admission;
 /// A message on its way, with its share of the queue.
 pub type Queued = (Message, Permit);
 
-/// Where batches go: a channel to whoever takes the messages. Gives false when nobody does any more. It must
-/// not block: it has a place for every message that the budget lets out.
-pub type Outlet = Box<dyn FnMut(Vec<Queued>) -> bool + Send>;
+/// Where batches go: a channel to whoever takes the messages, and behind them the connections that ended,
+/// where they are asked for. Gives false when nobody does any more. It must not block: it has a place for every
+/// message that the budget lets out.
+pub type Outlet = Box<dyn FnMut(Vec<Queued>, Vec<u64>) -> bool + Send>;
+
+/// The ends of connections wait so long for a batch to go with, since each batch costs a wake-up, and so
+/// many of them.
+const ENDS_WAIT: Duration = Duration::from_millis(100);
+const ENDS_MOST: usize = 1024;
 
 /// Whether to go on capturing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +57,11 @@ pub struct Intake {
     is_over: bool,
     /// Whether whole responses are handed on too.
     wants_responses: bool,
+    /// Whether the ends of connections are handed on.
+    wants_ends: bool,
+    /// Connections that ended, and since when the first waits.
+    ended: Vec<u64>,
+    ended_at: Option<Instant>,
     requests: RequestCounts,
     offered: u64,
     responses_shed: u64,
@@ -76,6 +89,9 @@ impl Intake {
             range: (None, None),
             is_over: false,
             wants_responses: false,
+            wants_ends: false,
+            ended: Vec::new(),
+            ended_at: None,
             requests: RequestCounts::default(),
             offered: 0,
             responses_shed: 0,
@@ -107,11 +123,17 @@ impl Intake {
         self
     }
 
+    /// Hands on which connections ended.
+    pub fn with_ends(mut self) -> Self {
+        self.wants_ends = true;
+        self
+    }
+
     /// Takes messages as they were completed, publishes all counts, and sends what goes on.
     /// `counts` are those of the capture so far; what is decided here is filled in.
-    pub fn take(&mut self, messages: Vec<Message>, counts: CaptureCounts) -> Flow {
-        let mut batch = Vec::with_capacity(messages.len());
-        for message in messages {
+    pub fn take(&mut self, seen: Seen, counts: CaptureCounts) -> Flow {
+        let mut batch = Vec::with_capacity(seen.messages.len());
+        for message in seen.messages {
             // Beyond the limit nothing counts any more: as if the capture had ended before.
             if self.is_enough() || self.is_beyond(&message) {
                 break;
@@ -121,6 +143,9 @@ impl Intake {
             } else if self.wants_responses {
                 self.response(message, &mut batch, counts);
             }
+        }
+        if self.wants_ends && !seen.ended.is_empty() {
+            self.ended.extend(seen.ended);
         }
         let sent = self.send(&mut batch, counts);
         if self.is_enough() { Flow::Enough } else { sent }
@@ -214,12 +239,33 @@ impl Intake {
         counts.offered = self.offered;
         counts.responses_shed = self.responses_shed;
         self.shared.publish(counts);
-        if batch.is_empty() {
+        if batch.is_empty() && !self.ends_are_due() {
             return Flow::More;
         }
-        match (self.outlet)(std::mem::take(batch)) {
+        self.ended_at = None;
+        match (self.outlet)(std::mem::take(batch), std::mem::take(&mut self.ended)) {
             true => Flow::More,
             false => Flow::Enough,
+        }
+    }
+
+    /// Whether ends must go without a batch.
+    fn ends_are_due(&mut self) -> bool {
+        if self.ended.is_empty() {
+            return false;
+        }
+        let now = Instant::now();
+        let since = *self.ended_at.get_or_insert(now);
+        self.ended.len() >= ENDS_MOST || now.saturating_duration_since(since) >= ENDS_WAIT
+    }
+}
+
+/// Behind a file that was read, much may still be due.
+impl Drop for Intake {
+    fn drop(&mut self) {
+        if !self.ended.is_empty() {
+            // False: nobody wants to know.
+            let _ = (self.outlet)(Vec::new(), std::mem::take(&mut self.ended));
         }
     }
 }
@@ -243,7 +289,7 @@ mod tests {
             holds_ambiguous: true,
         };
         let budget = Budget::new(messages, 1 << 20);
-        let outlet: Outlet = Box::new(move |batch| batch_tx.send(batch).is_ok());
+        let outlet: Outlet = Box::new(move |batch, _| batch_tx.send(batch).is_ok());
         let intake = Intake::new(outlet, budget, WhenFull::DropNewest, admission, shared.clone());
         (intake.limit(limit), batch_rx, shared)
     }
@@ -256,7 +302,7 @@ mod tests {
         let connect = request(b"CONNECT a:1 HTTP/1.1\r\n\r\n");
         let get = || request(b"GET / HTTP/1.1\r\n\r\n");
         let all = vec![get(), marked, post, connect, get(), get()];
-        assert_eq!(intake.take(all, CaptureCounts::default()), Flow::More);
+        assert_eq!(intake.take(all.into(), CaptureCounts::default()), Flow::More);
         let snapshot = shared.snapshot();
         assert_eq!(snapshot.contradictions(), Vec::<String>::new());
         assert_eq!((snapshot.requests.captured, snapshot.requests.queued), (6, 2));
@@ -271,10 +317,31 @@ mod tests {
     #[test]
     fn the_limit_is_exact() {
         let (mut intake, batch_rx, shared) = intake(Some(3), 100);
-        let gets = (0..5).map(|_| request(b"GET / HTTP/1.1\r\n\r\n")).collect();
-        assert_eq!(intake.take(gets, CaptureCounts::default()), Flow::Enough);
+        let gets: Vec<_> = (0..5).map(|_| request(b"GET / HTTP/1.1\r\n\r\n")).collect();
+        assert_eq!(intake.take(gets.into(), CaptureCounts::default()), Flow::Enough);
         assert_eq!(batch_rx.try_recv().expect("a batch").len(), 3);
         assert_eq!(shared.snapshot().requests.captured, 3);
+    }
+
+    #[test]
+    fn ends_go_behind_the_requests_of_their_batch_and_the_last_at_the_end() {
+        let (event_tx, event_rx) = crossbeam_channel::unbounded();
+        let (mut intake, _batch_rx, _) = intake(None, 100);
+        intake.outlet = Box::new(move |batch, ended| event_tx.send((batch.len(), ended)).is_ok());
+        let mut intake = intake.with_ends();
+        let mut take = |messages: Vec<Message>, ended: &[u64]| {
+            let seen = Seen { messages, ended: ended.to_vec() };
+            intake.take(seen, CaptureCounts::default())
+        };
+        take(vec![], &[1]);
+        assert!(event_rx.is_empty(), "it waits for a batch to go with");
+        take(vec![request(b"GET / HTTP/1.1\r\n\r\n")], &[2]);
+        assert_eq!(event_rx.try_recv().expect("a batch"), (1, vec![1, 2]));
+        take(vec![], &vec![3; ENDS_MOST]);
+        assert_eq!(event_rx.try_recv().expect("many").1.len(), ENDS_MOST);
+        take(vec![], &[4]);
+        drop(intake);
+        assert_eq!(event_rx.try_recv().expect("the last"), (0, vec![4]));
     }
 
     #[test]
@@ -282,8 +349,8 @@ mod tests {
         let (mut intake, batch_rx, shared) = intake(None, 2);
         intake.when_full = WhenFull::Block;
         let consumer = std::thread::spawn(move || batch_rx.iter().map(|b| b.len()).sum::<usize>());
-        let gets = (0..500).map(|_| request(b"GET / HTTP/1.1\r\n\r\n")).collect();
-        assert_eq!(intake.take(gets, CaptureCounts::default()), Flow::More);
+        let gets: Vec<_> = (0..500).map(|_| request(b"GET / HTTP/1.1\r\n\r\n")).collect();
+        assert_eq!(intake.take(gets.into(), CaptureCounts::default()), Flow::More);
         drop(intake);
         assert_eq!(consumer.join().expect("joins"), 500);
         assert_eq!(shared.snapshot().requests.queued, 500);

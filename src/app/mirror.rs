@@ -78,7 +78,8 @@ impl<'a> Mirror<'a> {
         let budget = Budget::new(queue.queue, usize::try_from(queue.queue_bytes)?);
         let methods = admission.methods.clone();
         let intake = Intake::new(outlet, budget, WhenFull::DropNewest, admission, shared.clone())
-            .limit(args.capture.limit);
+            .limit(args.capture.limit)
+            .with_ends();
         let waker = capture.waker()?;
         capture.spawn(pipeline, intake, shared, run.events())?;
         let what = describe(&args.capture);

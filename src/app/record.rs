@@ -45,7 +45,7 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     spawn("record", run.events(), Event::ConsumerEnded, || Ok(task.run().1?))?;
     let budget = Budget::new(args.limits.queue, usize::try_from(args.limits.queue_bytes)?);
     let intake = Intake::new(
-        Box::new(move |batch| batch_tx.send(batch).is_ok()),
+        Box::new(move |batch, _| batch_tx.send(batch).is_ok()),
         budget,
         WhenFull::DropNewest,
         config::recording(),

@@ -82,7 +82,8 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     let intake = Intake::new(outlet, budget, WhenFull::Block, admission, shared.clone())
         .limit(limit)
         .span(span)
-        .range(args.from, args.until);
+        .range(args.from, args.until)
+        .with_ends();
     source.spawn(intake, shared, run.events())?;
     Ok(Running::new(run, || (), ending))
 }

@@ -21,11 +21,15 @@ use tokio::time::Instant;
 
 use super::intake::{Outlet, Queued};
 use super::priority;
-use super::queue::Permit;
+use super::queue::{Budget, Permit};
 use super::schedule::{Pace, Schedule};
 use super::shared::Consumer;
 use super::supervise::{Ending, Event, spawn};
-use crate::replay::{Job, ReplayConfig, Replayer, Stop};
+use crate::replay::{Batch, Job, ReplayConfig, Replayer, Stop};
+
+/// Bytes of ended connections between capture and replayers at most. Of those beyond it nobody is told: theirs to
+/// v2 close when they have been idle for long.
+const ENDED: usize = 1 << 20;
 
 /// Replayers that are set up but not started, one for each target: no thread, no connection.
 pub struct Sending {
@@ -79,11 +83,11 @@ impl Sending {
             .build()
             .context("cannot start the async runtime")?;
         let Self { replayers, stop_tx, is_idle } = self;
-        let (mut job_txs, mut runs) = (Vec::new(), Vec::new());
+        let (mut batch_txs, mut runs) = (Vec::new(), Vec::new());
         for replayer in replayers {
-            let (job_tx, job_rx) = mpsc::unbounded_channel();
-            job_txs.push(job_tx);
-            runs.push(replayer.run(job_rx, stop_tx.subscribe()));
+            let (batch_tx, batch_rx) = mpsc::unbounded_channel();
+            batch_txs.push(batch_tx);
+            runs.push(replayer.run(batch_rx, stop_tx.subscribe()));
         }
         let all: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(join_all(runs).map(drop));
         if !is_idle {
@@ -96,7 +100,14 @@ impl Sending {
             at_idle_priority(runtime, all, stop_tx.subscribe(), event_tx)?;
         }
         let mut schedule = Schedule::new(pace);
-        Ok(Box::new(move |batch| fan_out(jobs(batch, &mut schedule), &job_txs)))
+        let ends = Budget::new(usize::MAX, ENDED);
+        Ok(Box::new(move |queued, mut ended| {
+            let guard = ends.try_take(ended.len() * size_of::<u64>()).map(Arc::new);
+            if guard.is_none() {
+                ended.clear();
+            }
+            fan_out(Batch { jobs: jobs(queued, &mut schedule), ended, guard }, &batch_txs)
+        }))
     }
 }
 
@@ -141,10 +152,10 @@ fn at_idle_priority(
     Ok(())
 }
 
-/// A job for one of several targets. The permit is given back when the last is over.
-type SharedJob = Job<Arc<Permit>>;
+/// For one of several targets. A permit is given back when the last is done with it.
+type SharedBatch = Batch<Arc<Permit>>;
 
-fn jobs(batch: Vec<Queued>, schedule: &mut Schedule) -> Vec<SharedJob> {
+fn jobs(batch: Vec<Queued>, schedule: &mut Schedule) -> Vec<Job<Arc<Permit>>> {
     let now = Instant::now();
     let job = |(message, permit)| Job {
         due: schedule.due(&message, now),
@@ -155,11 +166,11 @@ fn jobs(batch: Vec<Queued>, schedule: &mut Schedule) -> Vec<SharedJob> {
 }
 
 /// Gives every target a copy; false when one of them takes none any more.
-fn fan_out(jobs: Vec<SharedJob>, job_txs: &[mpsc::UnboundedSender<Vec<SharedJob>>]) -> bool {
-    let Some((last, others)) = job_txs.split_last() else { return false };
+fn fan_out(batch: SharedBatch, batch_txs: &[mpsc::UnboundedSender<SharedBatch>]) -> bool {
+    let Some((last, others)) = batch_txs.split_last() else { return false };
     let mut is_taken = true;
-    for job_tx in others {
-        is_taken &= job_tx.send(jobs.clone()).is_ok();
+    for batch_tx in others {
+        is_taken &= batch_tx.send(batch.clone()).is_ok();
     }
-    last.send(jobs).is_ok() && is_taken
+    last.send(batch).is_ok() && is_taken
 }

@@ -11,7 +11,7 @@ use crossbeam_channel::Sender;
 
 use super::files::{Family, Files, Opened};
 use super::intake::{Flow, Intake};
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, Seen};
 use super::recordings::Recordings;
 use super::shared::{CaptureCounts, Shared};
 use super::supervise::{Event, spawn};
@@ -78,28 +78,26 @@ impl Source {
     ) -> anyhow::Result<()> {
         // The channel is closed before the end is reported: the consumer can come to its own.
         let read = move || {
-            self.read(|messages, counts| match shared.is_stopped() {
+            self.read(|seen, counts| match shared.is_stopped() {
                 true => Flow::Enough,
-                false => intake.take(messages, counts),
+                false => intake.take(seen, counts),
             })
         };
         spawn("file", event_tx, Event::CaptureEnded, read)
     }
 
     /// Reads to the end, or until the sink has enough. What was unfinished comes last.
-    pub fn read(
-        mut self,
-        mut sink: impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
-    ) -> anyhow::Result<()> {
+    pub fn read(mut self, mut sink: impl FnMut(Seen, CaptureCounts) -> Flow) -> anyhow::Result<()> {
         let Some((names, rounds)) = self.again.take() else {
             return self.round(&mut sink).map(drop);
         };
         let mut shift = Shift::default();
         let mut round = 0;
         loop {
-            let mut shifted = |mut messages: Vec<Message>, counts| {
-                messages.iter_mut().for_each(|message| shift.apply(message, round));
-                sink(messages, counts)
+            let mut shifted = |mut seen: Seen, counts| {
+                seen.messages.iter_mut().for_each(|message| shift.apply(message, round));
+                seen.ended.iter_mut().for_each(|conn| *conn = Shift::conn(*conn, round));
+                sink(seen, counts)
             };
             if self.round(&mut shifted)? == Flow::Enough {
                 return Ok(());
@@ -116,7 +114,7 @@ impl Source {
     /// Reads all files once.
     fn round(
         &mut self,
-        sink: &mut impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
+        sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow,
     ) -> anyhow::Result<Flow> {
         let mut fault = None;
         let mut faults = 0_usize;
@@ -173,7 +171,12 @@ impl Shift {
         let by = (last.since(first) + Self::PAUSE).saturating_mul(rounds);
         message.first_byte = message.first_byte + by;
         message.last_byte = message.last_byte + by;
-        message.conn = message.conn.wrapping_add(round << Self::CONNECTIONS);
+        message.conn = Self::conn(message.conn, round);
+    }
+
+    /// The connection's number in that round.
+    fn conn(conn: u64, round: u64) -> u64 {
+        conn.wrapping_add(round << Self::CONNECTIONS)
     }
 
     /// Whether the first round gave nothing: no other will.
@@ -187,7 +190,7 @@ impl Reading {
     fn file(
         &mut self,
         opened: Opened,
-        sink: &mut impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
+        sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow,
     ) -> anyhow::Result<Flow> {
         match (self, opened) {
             (Self::Captures(pipeline), Opened::Capture(file)) => {
@@ -202,19 +205,16 @@ impl Reading {
     }
 }
 
-fn hand_on(
-    pipeline: &mut Pipeline,
-    sink: &mut impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
-) -> Flow {
-    let messages = pipeline.drain().collect();
+fn hand_on(pipeline: &mut Pipeline, sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow) -> Flow {
+    let seen = pipeline.seen();
     let (packets, streams, http) = pipeline.counts();
-    sink(messages, CaptureCounts { packets, streams, http, ..CaptureCounts::default() })
+    sink(seen, CaptureCounts { packets, streams, http, ..CaptureCounts::default() })
 }
 
 fn read_capture(
     mut file: CaptureFile,
     pipeline: &mut Pipeline,
-    sink: &mut impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
+    sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow,
 ) -> anyhow::Result<Flow> {
     let batch = batch_of(file.name());
     loop {

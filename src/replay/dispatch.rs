@@ -26,7 +26,7 @@ use super::timer::Timer;
 use super::timing::Stopwatch;
 use super::transport::{Answer, Transport};
 use super::wire::Wire;
-use super::{Client, Job, OnBreak, Order, ReplayConfig, ReplayError, Stop};
+use super::{Batch, Client, Job, OnBreak, Order, ReplayConfig, ReplayError, Stop};
 
 /// How long, after everything was given up, jobs that are still on their way into the channel are
 /// waited for, so that they are counted here. The app closes the channel long before.
@@ -121,7 +121,7 @@ impl Replayer {
     /// Everything happens within the calling task, so a current-thread runtime serves best.
     pub async fn run<G: Send + 'static>(
         self,
-        batch_rx: mpsc::UnboundedReceiver<Vec<Job<G>>>,
+        batch_rx: mpsc::UnboundedReceiver<Batch<G>>,
         stop_rx: watch::Receiver<Stop>,
     ) -> TargetCounts {
         let Self { client, rules, published } = self;
@@ -200,7 +200,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
     /// See [`Replayer::run`].
     pub async fn run(
         mut self,
-        mut batch_rx: mpsc::UnboundedReceiver<Vec<Job<G>>>,
+        mut batch_rx: mpsc::UnboundedReceiver<Batch<G>>,
         mut stop_rx: watch::Receiver<Stop>,
     ) -> TargetCounts {
         if self.serve(&mut batch_rx, &mut stop_rx).await == End::GivenUp {
@@ -213,7 +213,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
     /// Takes jobs and sends them, until there are no more or it is time to give up.
     async fn serve(
         &mut self,
-        batch_rx: &mut mpsc::UnboundedReceiver<Vec<Job<G>>>,
+        batch_rx: &mut mpsc::UnboundedReceiver<Batch<G>>,
         stop_rx: &mut watch::Receiver<Stop>,
     ) -> End {
         let (mut open, mut stoppable) = (true, true);
@@ -264,9 +264,9 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
         self.under_way.len() < self.rules.concurrency
     }
 
-    /// Puts jobs in their lanes.
-    fn take_over(&mut self, batch: Vec<Job<G>>) {
-        for job in batch {
+    /// Puts jobs in their lanes, and ends those from which no more will come.
+    fn take_over(&mut self, batch: Batch<G>) {
+        for job in batch.jobs {
             if !is_in_share(job.message.conn, self.rules.share) {
                 self.counts.shed.count(ShedLater::SampledOut);
                 continue;
@@ -279,6 +279,19 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             };
             self.lanes.push(lane, job.due, job);
         }
+        if self.rules.order == Order::Connection {
+            for conn in batch.ended {
+                if self.lanes.end(conn) {
+                    self.end(conn);
+                }
+            }
+        }
+    }
+
+    /// A captured connection has ended, and all of its requests are over.
+    fn end(&mut self, conn: u64) {
+        self.broken.pop(&conn);
+        self.transport.ended(conn);
     }
 
     /// Starts every request that may go now.
@@ -356,12 +369,14 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
         if is_broken && self.rules.on_break == OnBreak::Stop {
             self.broken.put(lane, ());
         }
-        self.lanes.done(lane);
+        if self.lanes.done(lane) {
+            self.end(lane);
+        }
     }
 
     /// Ends everything: what waits is shed, what is under way is aborted, and what is still in the
     /// channel is taken over and shed.
-    async fn give_up(&mut self, batch_rx: &mut mpsc::UnboundedReceiver<Vec<Job<G>>>) {
+    async fn give_up(&mut self, batch_rx: &mut mpsc::UnboundedReceiver<Batch<G>>) {
         let waited = self.lanes.clear() as u64;
         self.counts.in_flight -= waited;
         self.counts.shed.add(ShedLater::DrainDeadline, waited);
@@ -375,8 +390,8 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
         self.counts.shed.add(ShedLater::CutOff, cut_off);
         self.publish();
         let shed = &mut self.counts.shed;
-        let mut give_up = |batch: Vec<Job<G>>| {
-            shed.add(ShedLater::DrainDeadline, batch.len() as u64);
+        let mut give_up = |batch: Batch<G>| {
+            shed.add(ShedLater::DrainDeadline, batch.jobs.len() as u64);
         };
         let stragglers = async {
             while let Some(batch) = batch_rx.recv().await {
@@ -461,7 +476,7 @@ mod tests {
         let job = |path| Job { message: get(1, path), due: None, guard: guard.clone() };
         let (batch_tx, batch_rx) = mpsc::unbounded_channel();
         let (_stop_tx, stop_rx) = watch::channel(Stop::Go);
-        batch_tx.send(vec![job("/panic"), job("/after")]).expect("send");
+        batch_tx.send(vec![job("/panic"), job("/after")].into()).expect("send");
         drop(batch_tx);
         let published = CountsHandle::new("x".into());
         let rules = Rules {

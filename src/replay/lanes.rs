@@ -16,6 +16,8 @@ use tokio::time::Instant;
 struct Lane<T> {
     /// Jobs waiting, the next one first, each with its due time.
     waiting: VecDeque<(Option<Instant>, T)>,
+    /// Whether no more will come.
+    is_ended: bool,
 }
 
 /// All connections that have work. Each is in one of three states: its next job may go (`ready`),
@@ -51,7 +53,8 @@ impl<T> Lanes<T> {
             lane.waiting.push_back((due, job));
             return;
         }
-        self.lanes.insert(conn, Lane { waiting: VecDeque::from([(due, job)]) });
+        let waiting = VecDeque::from([(due, job)]);
+        self.lanes.insert(conn, Lane { waiting, is_ended: false });
         self.line_up(conn, due);
     }
 
@@ -71,15 +74,24 @@ impl<T> Lanes<T> {
         Some((conn, due, job))
     }
 
-    /// The job of this connection that was out is over.
-    pub fn done(&mut self, conn: u64) {
-        let Some(lane) = self.lanes.get(&conn) else { return };
+    /// The job of this connection that was out is over. Says whether the connection is, too: it has ended, and
+    /// nothing waits.
+    pub fn done(&mut self, conn: u64) -> bool {
+        let Some(lane) = self.lanes.get(&conn) else { return false };
         match lane.waiting.front() {
             Some(&(due, _)) => self.line_up(conn, due),
-            None => {
-                self.lanes.remove(&conn);
-            }
+            None => return self.lanes.remove(&conn).is_some_and(|lane| lane.is_ended),
         }
+        false
+    }
+
+    /// No more jobs of this connection will come. Says whether it is over: nothing waits, and no job is out.
+    pub fn end(&mut self, conn: u64) -> bool {
+        match self.lanes.get_mut(&conn) {
+            Some(lane) => lane.is_ended = true,
+            None => return true,
+        }
+        false
     }
 
     /// When the next job is due, if none may go before that.
@@ -152,6 +164,21 @@ mod tests {
             lanes.done(conn);
         }
         assert_eq!((lanes.lanes.len(), lanes.is_empty()), (0, true));
+    }
+
+    #[test]
+    fn a_connection_that_ended_is_over_when_its_last_job_is() {
+        let mut lanes = Lanes::new();
+        assert!(lanes.end(1), "nothing of it is here");
+        lanes.push(2, None, "2a");
+        lanes.push(2, None, "2b");
+        lanes.push(3, None, "3a");
+        assert!(!lanes.end(2));
+        let out = std::iter::from_fn(|| take(&mut lanes, Instant::now())).count();
+        assert_eq!((out, lanes.done(2), lanes.done(3)), (2, false, false));
+        assert_eq!(take(&mut lanes, Instant::now()), Some((2, "2b")));
+        assert!(!lanes.end(2), "its last one is out");
+        assert!(lanes.done(2));
     }
 
     #[test]

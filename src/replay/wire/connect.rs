@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::sync::Mutex;
@@ -45,6 +46,42 @@ pub(in crate::replay) struct Connector {
     /// Whose turn it is among several addresses.
     turn: AtomicUsize,
 }
+
+/// No connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::replay) struct Refusal {
+    pub failure: Failure,
+    /// Whether this process or host has no descriptor or no port left for it.
+    pub lacks_sockets: bool,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self { failure, lacks_sockets: false }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        refusal.failure
+    }
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        let failure = match error.kind() {
+            io::ErrorKind::ConnectionRefused => Failure::Refused,
+            _ => Failure::Connect,
+        };
+        let errno = Errno::from_io_error(&error);
+        // Of a port that is asked for by `bind`, EADDRINUSE says that none is free.
+        let lacks = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::ADDRINUSE];
+        Self { failure, lacks_sockets: errno.is_some_and(|errno| lacks.contains(&errno)) }
+    }
+}
+
+/// What connecting gives.
+type Connected = Result<(Stream, Option<Registered>), Refusal>;
 
 /// Keeps a connection's endpoint among the own ones.
 pub(in crate::replay) struct Registered {
@@ -82,10 +119,7 @@ impl Connector {
     }
 
     /// A new connection, tried again as often as is wanted.
-    pub async fn connect_until(
-        &self,
-        deadline: Instant,
-    ) -> Result<(Stream, Option<Registered>), Failure> {
+    pub async fn connect_until(&self, deadline: Instant) -> Connected {
         let connect = async {
             let mut pause = RETRY_PAUSE;
             for _ in 0..self.retries {
@@ -97,19 +131,19 @@ impl Connector {
             }
             self.connect().await
         };
-        timeout_at(deadline, connect).await.unwrap_or(Err(Failure::Timeout))
+        timeout_at(deadline, connect).await.unwrap_or(Err(Failure::Timeout.into()))
     }
 
-    async fn connect(&self) -> Result<(Stream, Option<Registered>), Failure> {
+    async fn connect(&self) -> Connected {
         if let Some(path) = self.target.socket() {
             let connected = timeout(self.connect_timeout, UnixStream::connect(path)).await;
             let stream = connected.map_err(|_| Failure::Connect)?;
-            return Ok((Stream::Unix(stream.map_err(|error| failure_of(&error))?), None));
+            return Ok((Stream::Unix(stream?), None));
         }
         let addrs = self.addresses().await?;
         let deadline = Instant::now() + self.connect_timeout;
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
-        let mut failure = Failure::Resolve;
+        let mut refusal = Refusal::from(Failure::Resolve);
         for n in 0..addrs.len() {
             let Some(&addr) = addrs.get((first.wrapping_add(n)) % addrs.len()) else { break };
             // The others must have a chance too.
@@ -117,11 +151,11 @@ impl Connector {
             let share = left / u32::try_from(addrs.len() - n).unwrap_or(u32::MAX);
             match timeout_at(Instant::now() + share, self.connect_to(addr)).await {
                 Ok(Ok(connected)) => return Ok(connected),
-                Ok(Err(cause)) => failure = cause,
-                Err(_) => failure = Failure::Connect,
+                Ok(Err(cause)) => refusal = cause,
+                Err(_) => refusal = Failure::Connect.into(),
             }
         }
-        Err(failure)
+        Err(refusal)
     }
 
     /// The target's addresses, from the last lookup or a new one.
@@ -147,10 +181,9 @@ impl Connector {
         Ok(addrs)
     }
 
-    async fn connect_to(&self, addr: SocketAddr) -> Result<(Stream, Option<Registered>), Failure> {
-        let (stream, registered) = self.tcp(addr).await.map_err(|error| {
+    async fn connect_to(&self, addr: SocketAddr) -> Connected {
+        let (stream, registered) = self.tcp(addr).await.inspect_err(|error| {
             tracing::debug!(%addr, %error, "cannot connect");
-            failure_of(&error)
         })?;
         // Requests are written whole; an idle one must not wait for an acknowledgment.
         stream.set_nodelay(true).map_err(|_| Failure::Connect)?;
@@ -161,7 +194,7 @@ impl Connector {
             Ok(stream) => Ok((Stream::Tls(Box::new(stream)), registered)),
             Err(error) => {
                 tracing::debug!(%addr, %error, "no TLS");
-                Err(Failure::Tls)
+                Err(Failure::Tls.into())
             }
         }
     }
@@ -192,13 +225,6 @@ impl Connector {
                 Err(error) => return Err(error),
             }
         }
-    }
-}
-
-fn failure_of(error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => Failure::Refused,
-        _ => Failure::Connect,
     }
 }
 
