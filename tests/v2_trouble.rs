@@ -80,6 +80,24 @@ mod privileged {
     }
 
     #[test]
+    fn one_v2_that_hangs_takes_nothing_from_another() {
+        let _alone = alone();
+        let stage = Stage::loopback();
+        let hung = V2::start(&Place::Host, LOCALHOST);
+        hung.behave(Behaviour::Hang(Duration::from_secs(3600)));
+        let args = ["--queue", "600", "--max-lag", "1h", "--timeout", "1h", "--drain", "1s"];
+        let mirror = mirror(&stage, &[&["--to", &hung.url()][..], &args].concat());
+        Load { count: COUNT, ..stage.load() }.run().expect_no_errors();
+        stage.v2.wait_for(COUNT, PATIENCE);
+        let ledger = mirror.terminate(PATIENCE).expect_code(0).ledger();
+        ledger.assert_balanced();
+        let all = COUNT as u64;
+        assert_eq!(ledger.count("/requests/queued"), all, "{:#}", ledger.0);
+        assert_eq!(ledger.count("/targets/0/answered/2xx"), all, "{:#}", ledger.0);
+        assert_eq!(ledger.count("/targets/1/shed/queue_full"), all - 600, "{:#}", ledger.0);
+    }
+
+    #[test]
     fn an_answer_in_pieces_of_one_byte_is_an_answer() {
         let _alone = alone();
         let stage = Stage::loopback();

@@ -5,19 +5,19 @@
 //! [`RequestCounts`]; counts are published before the batch that they count is sent; a live capture
 //! never waits here.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::pipeline::Seen;
-use super::queue::{Budget, Permit, WhenFull};
+use super::queue::{Budgets, Permits, WhenFull};
+use super::schedule::Timetable;
 use super::shared::{CaptureCounts, Shared};
 use crate::cli::units::Moment;
 use crate::model::ledger::{Refused, RequestCounts};
 use crate::model::{Completion, Message, Timestamp};
 use crate::shape::Admission;
 
-/// A message on its way, with its share of the queue.
-pub type Queued = (Message, Permit);
+/// A message on its way, with its shares of the queue.
+pub type Queued = (Message, Permits);
 
 /// Where batches go: a channel to whoever takes the messages, and behind them the connections that ended,
 /// where they are asked for. Gives false when nobody does any more. It must not block: it has a place for every
@@ -41,8 +41,10 @@ pub enum Flow {
 /// See the module's description.
 pub struct Intake {
     outlet: Outlet,
-    budget: Arc<Budget>,
+    budgets: Budgets,
     when_full: WhenFull,
+    /// When what is queued will be due, where one target shall not wait for another beyond that.
+    timetable: Option<Timetable>,
     admission: Admission,
     /// Requests to queue at most.
     limit: Option<u64>,
@@ -72,15 +74,16 @@ impl Intake {
     /// An intake at the front of that outlet.
     pub fn new(
         outlet: Outlet,
-        budget: Arc<Budget>,
+        budgets: Budgets,
         when_full: WhenFull,
         admission: Admission,
         shared: Shared,
     ) -> Self {
         Self {
             outlet,
-            budget,
+            budgets,
             when_full,
+            timetable: None,
             admission,
             limit: None,
             span: None,
@@ -114,6 +117,12 @@ impl Intake {
     /// Passes over what is before `from` or behind `until`.
     pub fn range(mut self, from: Option<Moment>, until: Option<Moment>) -> Self {
         self.range = (from, until);
+        self
+    }
+
+    /// Keeps to this schedule when it waits for room.
+    pub fn timetable(mut self, timetable: Timetable) -> Self {
+        self.timetable = Some(timetable);
         self
     }
 
@@ -222,16 +231,24 @@ impl Intake {
         message: &Message,
         batch: &mut Vec<Queued>,
         counts: CaptureCounts,
-    ) -> Option<Permit> {
+    ) -> Option<Permits> {
         let cost = message.cost();
-        let permit = self.budget.try_take(cost);
-        if permit.is_some() || self.when_full == WhenFull::DropNewest {
-            return permit;
+        let permits = self.budgets.try_take(cost);
+        let is_enough = match self.when_full {
+            WhenFull::DropNewest => true,
+            WhenFull::Block => {
+                permits.as_ref().is_some_and(|permits| self.budgets.suffice(permits))
+            }
+        };
+        if is_enough {
+            return permits;
         }
+        drop(permits);
         // What is in hand must go before this one can wait for room.
         self.send(batch, counts);
+        let due = self.timetable.as_ref().and_then(|timetable| timetable.look(message));
         let shared = self.shared.clone();
-        self.budget.take(cost, || shared.is_stopped())
+        self.budgets.take(cost, due.map(Into::into), || shared.is_stopped())
     }
 
     fn send(&mut self, batch: &mut Vec<Queued>, mut counts: CaptureCounts) -> Flow {
@@ -288,9 +305,9 @@ mod tests {
             is_replay: true,
             holds_ambiguous: true,
         };
-        let budget = Budget::new(messages, 1 << 20);
+        let budgets = Budgets::new(1, messages, 1 << 20);
         let outlet: Outlet = Box::new(move |batch, _| batch_tx.send(batch).is_ok());
-        let intake = Intake::new(outlet, budget, WhenFull::DropNewest, admission, shared.clone());
+        let intake = Intake::new(outlet, budgets, WhenFull::DropNewest, admission, shared.clone());
         (intake.limit(limit), batch_rx, shared)
     }
 

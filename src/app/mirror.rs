@@ -4,9 +4,9 @@ use super::Exit;
 use super::intake::Intake;
 use super::live::Live;
 use super::pipeline::Pipeline;
-use super::queue::{Budget, WhenFull};
+use super::queue::{Budgets, WhenFull};
 use super::running::Running;
-use super::schedule::Pace;
+use super::schedule::{Pace, Timetable};
 use super::sending::Sending;
 use super::shared::Shared;
 use super::supervise::{Run, run_name};
@@ -74,10 +74,11 @@ impl<'a> Mirror<'a> {
         watch.excluded = targets.iter().flat_map(config::endpoints_of).collect();
         let pipeline = Pipeline::new(watch, http, limits);
         let ending = sending.ending(args.target.drain);
-        let outlet = sending.spawn(Pace::Live, run.events())?;
-        let budget = Budget::new(queue.queue, usize::try_from(queue.queue_bytes)?);
+        let outlet = sending.spawn(Timetable::new(Pace::Live), run.events())?;
+        let queue_bytes = usize::try_from(queue.queue_bytes)?;
+        let budgets = Budgets::new(targets.len(), queue.queue, queue_bytes);
         let methods = admission.methods.clone();
-        let intake = Intake::new(outlet, budget, WhenFull::DropNewest, admission, shared.clone())
+        let intake = Intake::new(outlet, budgets, WhenFull::DropNewest, admission, shared.clone())
             .limit(args.capture.limit)
             .with_ends();
         let waker = capture.waker()?;

@@ -8,9 +8,9 @@ use super::Exit;
 use super::files::{Family, Files};
 use super::intake::Intake;
 use super::mirror::{names, sent};
-use super::queue::{Budget, WhenFull};
+use super::queue::{Budgets, WhenFull};
 use super::running::Running;
-use super::schedule::{Pace, Rate};
+use super::schedule::{Pace, Rate, Timetable};
 use super::sending::Sending;
 use super::shared::Shared;
 use super::source::Source;
@@ -77,12 +77,15 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     rights::drop_all(false).context("cannot drop the rights of this process")?;
     signals::install(run.events())?;
     let ending = sending.ending(args.target.drain);
-    let outlet = sending.spawn(pace, run.events())?;
-    let budget = Budget::new(args.limits.queue, usize::try_from(args.limits.queue_bytes)?);
-    let intake = Intake::new(outlet, budget, WhenFull::Block, admission, shared.clone())
+    let timetable = Timetable::new(pace);
+    let outlet = sending.spawn(timetable.clone(), run.events())?;
+    let queue_bytes = usize::try_from(args.limits.queue_bytes)?;
+    let budgets = Budgets::new(targets.len(), args.limits.queue, queue_bytes);
+    let intake = Intake::new(outlet, budgets, WhenFull::Block, admission, shared.clone())
         .limit(limit)
         .span(span)
         .range(args.from, args.until)
+        .timetable(timetable)
         .with_ends();
     source.spawn(intake, shared, run.events())?;
     Ok(Running::new(run, || (), ending))

@@ -223,7 +223,9 @@ causes!(
     ShedLater, SHED_LATER {
         /// Not among the share of connections that this target gets.
         SampledOut = "sampled_out",
-        /// Later than `--max-lag` when its turn came.
+        /// This target's share of the queue was full when others took it.
+        QueueFull = "queue_full",
+        /// Later than `--max-lag` when its turn came, or while it waited for its turn.
         Lag = "lag",
         /// Behind a request of its connection that failed, with `--on-break stop`.
         PredecessorFailed = "predecessor_failed",

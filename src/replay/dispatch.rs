@@ -229,6 +229,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
                 return End::Finished;
             }
             let next_due = self.lanes.next_due().filter(|_| self.has_room());
+            let next_late = self.next_late().filter(|_| !self.has_room());
             tokio::select! {
                 biased;
                 changed = stop_rx.changed(), if stoppable => match changed {
@@ -241,6 +242,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
                 },
                 () = wait_until(deadline) => return End::GivenUp,
                 () = wait_exactly(&mut timer, next_due) => {}
+                () = wait_until(next_late) => {}
                 Some(over) = self.under_way.next() => {
                     self.finish(over);
                     while let Some(Some(over)) = self.under_way.next().now_or_never() {
@@ -294,13 +296,18 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
         self.transport.ended(conn);
     }
 
-    /// Starts every request that may go now.
+    /// When the next of those that wait for room is late beyond `max_lag`.
+    fn next_late(&self) -> Option<Instant> {
+        self.lanes.earliest()?.checked_add(self.rules.max_lag?)
+    }
+
+    /// Starts every request that may go now, and sheds what waited too long, whether there is room or not.
     fn start(&mut self) {
         if self.lanes.is_empty() {
             return;
         }
         let now = Instant::now();
-        while self.has_room() {
+        while self.has_room() || self.next_late().is_some_and(|late| late < now) {
             let Some((lane, due, job)) = self.lanes.take(now) else { return };
             if let Some(cause) = self.sheds(lane, due, now) {
                 self.counts.in_flight -= 1;

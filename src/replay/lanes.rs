@@ -2,9 +2,10 @@
 //!
 //! In: jobs, each with the number of its captured connection and perhaps the moment it is due.
 //! Out: jobs that may be sent now. Guaranteed: of each connection at most one job is out at a
-//! time, in the order in which they came, none before it is due; connections take turns in the
-//! order in which they became able to go. A lane exists only while it has work. Pure: no clock,
-//! no sockets; left to others are how many may be out at once and the telling of time.
+//! time, in the order in which they came, none before it is due; connections take turns, those with
+//! due times by them, the others in the order in which they became able to go. A lane exists only while
+//! it has work. Pure: no clock, no sockets; left to others are how many may be out at once and the
+//! telling of time.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -20,13 +21,13 @@ struct Lane<T> {
     is_ended: bool,
 }
 
-/// All connections that have work. Each is in one of three states: its next job may go (`ready`),
-/// is not due yet (`timed`), or one of its jobs is out (neither).
+/// All connections that have work. Each is in one of three states: its next job may go at any time
+/// (`ready`), from some moment on (`timed`), or one of its jobs is out (neither).
 pub(super) struct Lanes<T> {
     lanes: AHashMap<u64, Lane<T>>,
-    /// Connections whose next job may go.
+    /// Connections whose next job has no due time.
     ready: VecDeque<u64>,
-    /// Connections whose next job is not due yet: (due, order of arrival, connection).
+    /// Connections whose next job has one, the earliest first: (due, order of arrival, connection).
     timed: BinaryHeap<Reverse<(Instant, u64, u64)>>,
     /// Breaks ties between equal due times by order of arrival.
     arrivals: u64,
@@ -61,14 +62,13 @@ impl<T> Lanes<T> {
     /// The next job that may go at `now`, with its connection, which gives no other until
     /// [`Self::done`], and its due time.
     pub fn take(&mut self, now: Instant) -> Option<(u64, Option<Instant>, T)> {
-        while let Some(&Reverse((due, _, conn))) = self.timed.peek() {
-            if due > now {
-                break;
+        let conn = match self.timed.peek() {
+            Some(&Reverse((due, _, conn))) if due <= now => {
+                self.timed.pop();
+                conn
             }
-            self.timed.pop();
-            self.ready.push_back(conn);
-        }
-        let conn = self.ready.pop_front()?;
+            _ => self.ready.pop_front()?,
+        };
         let (due, job) = self.lanes.get_mut(&conn)?.waiting.pop_front()?;
         self.waiting -= 1;
         Some((conn, due, job))
@@ -99,6 +99,11 @@ impl<T> Lanes<T> {
         if !self.ready.is_empty() {
             return None;
         }
+        self.earliest()
+    }
+
+    /// The earliest due time of those that are the next of their connection.
+    pub fn earliest(&self) -> Option<Instant> {
         self.timed.peek().map(|Reverse((due, _, _))| *due)
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::model::ledger::Failure;
+use crate::model::ledger::{Failure, ShedLater};
 use crate::replay::{Batch, Job, Replayer, Stop};
 
 use super::message::get;
@@ -106,6 +106,26 @@ async fn connections_are_used_again() {
     let counts = replay(&config(&v2.url()), (0..300).map(|i| get(i % 2, "/")).collect()).await;
     assert_eq!(counts.answered.total(), 300);
     assert!(v2.accepted() <= 6, "{} connections for two at a time", v2.accepted());
+}
+
+#[tokio::test]
+async fn what_waits_too_long_is_shed_although_nothing_ends() {
+    let v2 = V2::start(|_| Reply::Hang).await;
+    let mut config = config(&v2.url());
+    (config.concurrency, config.max_lag) = (1, Some(Duration::from_millis(50)));
+    let (batch_tx, batch_rx) = mpsc::unbounded_channel();
+    let (_stop_tx, stop_rx) = watch::channel(Stop::Go);
+    let replayer = Replayer::new(&config).expect("replayer");
+    let counts = replayer.counts();
+    let running = tokio::spawn(replayer.run(batch_rx, stop_rx));
+    let due = Instant::now();
+    let job = |conn| Job { message: get(conn, "/"), due: Some(due), guard: () };
+    batch_tx.send([1, 2, 2, 2, 3].map(job).to_vec().into()).expect("send");
+    let lag = || counts.snapshot().shed.get(ShedLater::Lag);
+    until("all but the one that hangs are shed", || lag() == 4).await;
+    assert_eq!((counts.snapshot().in_flight, v2.accepted()), (1, 1));
+    assert!(due.elapsed() >= Duration::from_millis(50));
+    running.abort();
 }
 
 #[tokio::test]
