@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::model::ledger::{Failure, ShedLater, StatusClass, TargetCounts};
 
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Pass};
 use super::http_client::HttpClient;
 use super::http2::Http2;
 use super::lanes::Lanes;
@@ -145,6 +145,8 @@ struct Over<G> {
     lane: u64,
     due: Option<Instant>,
     start: Instant,
+    /// Whether it was to find out if v2 is alive.
+    is_probe: bool,
     /// `Err` when the program is at fault.
     result: Result<Result<Answer, Failure>, ()>,
     /// Dropped once it is counted.
@@ -309,13 +311,16 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
         let now = Instant::now();
         while self.has_room() || self.next_late().is_some_and(|late| late < now) {
             let Some((lane, due, job)) = self.lanes.take(now) else { return };
-            if let Some(cause) = self.sheds(lane, due, now) {
-                self.counts.in_flight -= 1;
-                self.counts.shed.count(cause);
-                drop(job);
-                self.over_in(lane, true);
-                continue;
-            }
+            let is_probe = match self.passes(lane, due, now) {
+                Ok(pass) => pass == Pass::Probe,
+                Err(cause) => {
+                    self.counts.in_flight -= 1;
+                    self.counts.shed.count(cause);
+                    drop(job);
+                    self.over_in(lane, true);
+                    continue;
+                }
+            };
             self.sent += 1;
             let Job { message, guard, .. } = job;
             let (transport, n) = (Arc::clone(&self.transport), self.sent);
@@ -325,35 +330,41 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             self.under_way.push(Box::pin(async move {
                 // The fault of one request must not end the others.
                 let result = AssertUnwindSafe(exchange).catch_unwind().await.map_err(drop);
-                Over { lane, due, start, result, guard }
+                Over { lane, due, start, is_probe, result, guard }
             }));
         }
     }
 
-    /// Why a request whose turn has come is not sent.
-    fn sheds(&mut self, lane: u64, due: Option<Instant>, now: Instant) -> Option<ShedLater> {
+    /// As what a request is sent whose turn has come, or why it is not.
+    fn passes(&mut self, lane: u64, due: Option<Instant>, now: Instant) -> Result<Pass, ShedLater> {
         if self.rules.on_break == OnBreak::Stop && self.broken.get(&lane).is_some() {
-            return Some(ShedLater::PredecessorFailed);
+            return Err(ShedLater::PredecessorFailed);
         }
         let lag = due.map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
         if self.rules.max_lag.is_some_and(|most| lag > most) {
-            return Some(ShedLater::Lag);
+            return Err(ShedLater::Lag);
         }
         // Only what is due at a time of its own can miss it.
-        (due.is_some() && !self.rules.breaker.lets_pass(now)).then_some(ShedLater::Breaker)
+        match due.map_or(Pass::Go, |_| self.rules.breaker.lets_pass(now)) {
+            Pass::No => Err(ShedLater::Breaker),
+            pass => Ok(pass),
+        }
     }
 
     /// Counts a request that is over, and lets the next of its connection go.
     fn finish(&mut self, over: Over<G>) {
         self.may_idle = true;
         self.counts.in_flight -= 1;
-        let Over { lane, due, start, result, guard } = over;
+        let Over { lane, due, start, is_probe, result, guard } = over;
         let is_answered = matches!(result, Ok(Ok(_)));
         let failure = match result {
             Ok(Err(failure)) => Some(failure),
             _ => None,
         };
-        self.rules.breaker.ended(failure, Instant::now());
+        // Only what is due at a time of its own is shed by the breaker, or need be.
+        if due.is_some() {
+            self.rules.breaker.ended(failure, is_probe, Instant::now());
+        }
         match result {
             Ok(Ok(answer)) => {
                 let class = StatusClass::of(answer.status);

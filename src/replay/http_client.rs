@@ -66,7 +66,7 @@ impl HttpClient {
             .connect_timeout(config.connect_timeout)
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(config.concurrency.max(1))
-            .dns_resolver(Arc::new(SystemResolver))
+            .dns_resolver(Arc::new(SystemResolver::default()))
             .tls_backend_preconfigured(client_config(is_tls, &config.trust, b"http/1.1")?)
             .build()
             .map_err(|err| ReplayError::Client(chain(&err)))?;

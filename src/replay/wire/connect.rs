@@ -4,7 +4,7 @@
 //! failure. Guaranteed: beside a live capture, the connection's own endpoint is in the capture's set of own
 //! connections before the first SYN leaves, and stays there as long as the connection lives.
 //!
-//! A name is looked up again every [`LOOKUP_LIVES`]; its addresses take turns, and where one does not answer
+//! A name is looked up again every [`LOOKUP_LIVES`], after a failure every [`FAILURE_LIVES`]; its addresses take turns, and where one does not answer
 //! the next is tried, all within the time to connect.
 
 use std::io;
@@ -29,6 +29,8 @@ use super::super::{ReplayConfig, ReplayError, Target, tls};
 
 /// How long a name lookup is believed.
 const LOOKUP_LIVES: Duration = Duration::from_secs(10);
+/// How long a name that could not be resolved is taken for one that cannot.
+pub(in crate::replay) const FAILURE_LIVES: Duration = Duration::from_secs(1);
 /// How often another local port is tried when one turns out to be taken.
 const PORT_TRIES: usize = 8;
 
@@ -41,7 +43,7 @@ pub(in crate::replay) struct Connector {
     /// How often connecting is tried again.
     retries: u32,
     own: Option<OwnConnections>,
-    /// The last lookup, and when it was made.
+    /// The last lookup, and when it was made; no addresses if it failed.
     found: Mutex<Option<(Instant, Vec<SocketAddr>)>>,
     /// Whose turn it is among several addresses.
     turn: AtomicUsize,
@@ -166,7 +168,12 @@ impl Connector {
         // Held over the lookup: those who come meanwhile wait for its result.
         let mut found = self.found.lock().await;
         match &*found {
-            Some((at, addrs)) if at.elapsed() < LOOKUP_LIVES => return Ok(addrs.clone()),
+            Some((at, addrs)) if addrs.is_empty() && at.elapsed() < FAILURE_LIVES => {
+                return Err(Failure::Resolve);
+            }
+            Some((at, addrs)) if !addrs.is_empty() && at.elapsed() < LOOKUP_LIVES => {
+                return Ok(addrs.clone());
+            }
             _ => {}
         }
         let host = (self.target.host(), self.target.port());
@@ -174,11 +181,11 @@ impl Connector {
             Ok(addrs) => addrs.collect(),
             Err(error) => {
                 tracing::debug!(host = self.target.host(), %error, "cannot resolve");
-                return Err(Failure::Resolve);
+                Vec::new()
             }
         };
         *found = Some((Instant::now(), addrs.clone()));
-        Ok(addrs)
+        if addrs.is_empty() { Err(Failure::Resolve) } else { Ok(addrs) }
     }
 
     async fn connect_to(&self, addr: SocketAddr) -> Connected {
@@ -237,4 +244,37 @@ fn source_address(to: SocketAddr) -> io::Result<IpAddr> {
     let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
     socket.connect(to)?;
     Ok(socket.local_addr()?.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_that_cannot_be_resolved_is_not_looked_up_for_each_request() {
+        // RFC 6761 section 6.4: no name below `invalid` exists.
+        let target = Target::parse("http://v2.invalid:80").expect("a target");
+        let connector = Connector::new(&ReplayConfig::new(target, "test"), b"http/1.1");
+        let connector = connector.expect("settings");
+        let looked_up = async || {
+            assert_eq!(connector.addresses().await, Err(Failure::Resolve));
+            let found = connector.found.lock().await;
+            found.as_ref().map(|(at, _)| *at).expect("remembered")
+        };
+        let first = looked_up().await;
+        assert_eq!(looked_up().await, first, "remembered");
+        *connector.found.lock().await = Some((first - FAILURE_LIVES, Vec::new()));
+        assert!(looked_up().await >= first, "looked up again");
+    }
+
+    #[test]
+    fn no_descriptor_and_no_port_are_told_from_other_failures() {
+        let refusal = |errno: Errno| Refusal::from(io::Error::from(errno));
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::ADDRINUSE] {
+            let (failure, lacks_sockets) = (Failure::Connect, true);
+            assert_eq!(refusal(errno), Refusal { failure, lacks_sockets }, "{errno}");
+        }
+        assert_eq!(refusal(Errno::CONNREFUSED), Failure::Refused.into());
+        assert_eq!(refusal(Errno::HOSTUNREACH), Failure::Connect.into());
+    }
 }

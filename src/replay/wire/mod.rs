@@ -29,7 +29,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::model::ledger::Failure;
 use crate::model::{Message, Version};
 
-pub(super) use self::connect::Connector;
+pub(super) use self::connect::{Connector, FAILURE_LIVES};
 use self::encode::Edits;
 use self::exchange::{Ended, Exchange};
 use self::pool::{Connection, Pool};
