@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::model::ledger::Failure;
-use crate::model::{Endpoint, Message, OwnConnections};
+use crate::model::{FlowKey, Message, OwnConnections};
 use crate::replay::{Client, HostHeader, ReplayConfig, Trust};
 
 use super::message::{get, request};
@@ -319,5 +319,6 @@ async fn beside_a_capture_the_connection_is_known_as_our_own() {
     config.own = Some(own.clone());
     assert_eq!(replay(&config, vec![get(1, "/")]).await.answered.total(), 1);
     let peer = v2.peers.lock().expect("peers")[0];
-    assert!(own.contains(Endpoint::new(peer.ip(), peer.port())), "{peer}");
+    let here = SocketAddr::from(([127, 0, 0, 1], v2.port));
+    assert!(own.contains(&FlowKey::new(peer.into(), here.into()).0), "{peer}");
 }

@@ -1,8 +1,8 @@
 //! New connections to v2.
 //!
 //! In: the target. Out: a connected stream, after the TLS handshake where there is one; or the cause of
-//! failure. Guaranteed: beside a live capture, the connection's own endpoint is in the capture's set of own
-//! connections before the first SYN leaves, and stays there as long as the connection lives.
+//! failure. Guaranteed: beside a live capture, the connection's endpoints are in the capture's set of own
+//! connections before the first SYN leaves, and stay there as long as the connection lives.
 //!
 //! A name is looked up again every [`LOOKUP_LIVES`], after a failure every [`FAILURE_LIVES`]; its addresses take turns, and where one does not answer
 //! the next is tried, all within the time to connect.
@@ -85,15 +85,16 @@ impl From<io::Error> for Refusal {
 /// What connecting gives.
 type Connected = Result<(Stream, Option<Registered>), Refusal>;
 
-/// Keeps a connection's endpoint among the own ones.
+/// Keeps a connection among the own ones.
 pub(in crate::replay) struct Registered {
-    endpoint: Endpoint,
+    local: Endpoint,
+    remote: Endpoint,
     own: OwnConnections,
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.own.remove(self.endpoint, std::time::Instant::now());
+        self.own.remove(self.local, self.remote, std::time::Instant::now());
     }
 }
 
@@ -211,7 +212,7 @@ impl Connector {
         let Some(own) = &self.own else {
             return Ok((TcpStream::connect(addr).await?, None));
         };
-        let local = source_address(addr)?;
+        let (local, peer) = route(addr)?;
         let mut tries = PORT_TRIES;
         loop {
             let socket = match addr {
@@ -221,9 +222,15 @@ impl Connector {
             // Ports whose last connection is in TIME_WAIT may be taken again.
             socket.set_reuseaddr(true)?;
             socket.bind(SocketAddr::new(local, 0))?;
-            let endpoint = Endpoint::new(local, socket.local_addr()?.port());
-            own.add(endpoint, std::time::Instant::now());
-            let registered = Registered { endpoint, own: own.clone() };
+            let port = socket.local_addr()?.port();
+            // Of those from one port only one would be known.
+            if own.is_busy(port) && tries > 1 {
+                tries -= 1;
+                continue;
+            }
+            let (local, remote) = (Endpoint::new(local, port), Endpoint::new(peer, addr.port()));
+            own.add(local, remote, std::time::Instant::now());
+            let registered = Registered { local, remote, own: own.clone() };
             match socket.connect(addr).await {
                 Ok(stream) => return Ok((stream, Some(registered))),
                 Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable && tries > 1 => {
@@ -235,15 +242,16 @@ impl Connector {
     }
 }
 
-/// The address from which this host reaches another: asked of the routing table, nothing is sent.
-fn source_address(to: SocketAddr) -> io::Result<IpAddr> {
+/// The address from which this host reaches another, and that one as it will be on the wire (0.0.0.0 is this host
+/// itself): asked of the routing table, nothing is sent.
+fn route(to: SocketAddr) -> io::Result<(IpAddr, IpAddr)> {
     let any: IpAddr = match to {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
     socket.connect(to)?;
-    Ok(socket.local_addr()?.ip())
+    Ok((socket.local_addr()?.ip(), socket.peer_addr()?.ip()))
 }
 
 #[cfg(test)]
