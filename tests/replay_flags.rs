@@ -171,12 +171,14 @@ fn ambiguous_says_whether_two_lengths_are_sent() {
     let v2 = v2(Behaviour::Answer);
     let (_, ledger) = recording.replayed(&v2.url(), &["--ambiguous", "hold"]);
     assert_eq!(ledger.count("/requests/refused/ambiguous"), 1);
+    assert_eq!(ledger.count("/targets/0/ambiguous_sent"), 0);
     assert_eq!((answered(&ledger), v2.connections()), (2, 1));
     assert!(v2.requests().iter().all(|request| request.target == "/plain"));
 
     let v2 = self::v2(Behaviour::Answer);
     let (_, ledger) = recording.replayed(&v2.url(), &["--ambiguous", "send"]);
     assert_eq!(ledger.count("/requests/refused/ambiguous"), 0);
+    assert_eq!(ledger.count("/targets/0/ambiguous_sent"), 1);
     let on: Vec<_> =
         v2.received().iter().map(|r| (r.request.target.clone(), r.connection)).collect();
     // On a connection of its own.

@@ -251,6 +251,8 @@ pub struct TargetCounts {
     pub shed: Tally<ShedLater, SHED_LATER>,
     /// Copies waiting their turn or under way.
     pub in_flight: u64,
+    /// Of all, those given to the transport whose framing can be read in two ways. Beside the sum.
+    pub ambiguous_sent: u64,
     /// Queued but not yet taken over by the replayer: computed, see [`Snapshot::settle`].
     pub in_transit: u64,
     /// How long things took.

@@ -323,6 +323,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             };
             self.sent += 1;
             let Job { message, guard, .. } = job;
+            self.counts.ambiguous_sent += u64::from(message.anomalies.is_ambiguous());
             let (transport, n) = (Arc::clone(&self.transport), self.sent);
             let start = Instant::now();
             self.published.with(|published| published.watch.started(due, start));
@@ -431,6 +432,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             counts.failed = self.counts.failed;
             counts.shed = self.counts.shed;
             counts.in_flight = self.counts.in_flight;
+            counts.ambiguous_sent = self.counts.ambiguous_sent;
         });
     }
 }
