@@ -226,6 +226,15 @@ fn max_gap_cuts_gaps_to_its_length() {
 }
 
 #[test]
+fn duration_with_max_gap_is_that_of_the_cut_schedule() {
+    let v2 = v2(Behaviour::Answer);
+    let args = ["--max-gap", "100ms", "--duration", "250ms"];
+    let (_, ledger) = Recording::gets(6, 3_600_000).replayed(&v2.url(), &args);
+    // Due at 0, 100 and 200 ms; nothing is cut off.
+    assert_eq!((answered(&ledger), ledger.count("/requests/captured")), (3, 3), "{:#}", ledger.0);
+}
+
+#[test]
 fn a_unix_socket_is_a_target() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("v2.sock");

@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::pipeline::Seen;
 use super::queue::{Budgets, Permits, WhenFull};
-use super::schedule::Timetable;
+use super::schedule::{Pace, Schedule, Timetable};
 use super::shared::{CaptureCounts, Shared};
-use crate::cli::units::Moment;
 use crate::model::ledger::{Refused, RequestCounts};
-use crate::model::{Completion, Message, Timestamp};
+use crate::model::{Completion, Message};
 use crate::shape::Admission;
 
 /// A message on its way, with its shares of the queue.
@@ -48,14 +47,10 @@ pub struct Intake {
     admission: Admission,
     /// Requests to queue at most.
     limit: Option<u64>,
-    /// Packet time from the first request to queue.
-    span: Option<Duration>,
-    /// The first message, and the first one within the range.
-    first: Option<Timestamp>,
-    begun: Option<Timestamp>,
-    /// Requests before the one and behind the other are passed over.
-    range: (Option<Moment>, Option<Moment>),
-    /// Whether the span is over.
+    /// How long requests are due from the first one to queue, and when those queued so far were: ahead of the
+    /// timetable by the batch in hand.
+    duration: Option<(Duration, Schedule)>,
+    /// Whether that is over.
     is_over: bool,
     /// Whether whole responses are handed on too.
     wants_responses: bool,
@@ -86,10 +81,7 @@ impl Intake {
             timetable: None,
             admission,
             limit: None,
-            span: None,
-            first: None,
-            begun: None,
-            range: (None, None),
+            duration: None,
             is_over: false,
             wants_responses: false,
             wants_ends: false,
@@ -108,15 +100,9 @@ impl Intake {
         self
     }
 
-    /// Queues requests of so much packet time from the first one, then says that it is enough.
-    pub fn span(mut self, span: Option<Duration>) -> Self {
-        self.span = span;
-        self
-    }
-
-    /// Passes over what is before `from` or behind `until`.
-    pub fn range(mut self, from: Option<Moment>, until: Option<Moment>) -> Self {
-        self.range = (from, until);
+    /// Queues requests that are due at this pace within so long from the first one, then says that it is enough.
+    pub fn duration(mut self, duration: Option<Duration>, pace: Pace) -> Self {
+        self.duration = duration.map(|duration| (duration, Schedule::new(pace)));
         self
     }
 
@@ -142,6 +128,10 @@ impl Intake {
     /// `counts` are those of the capture so far; what is decided here is filled in.
     pub fn take(&mut self, seen: Seen, counts: CaptureCounts) -> Flow {
         let mut batch = Vec::with_capacity(seen.messages.len());
+        if !self.is_enough() {
+            self.requests.captured += seen.out_of_range;
+            self.requests.refused.add(Refused::OutOfRange, seen.out_of_range);
+        }
         for message in seen.messages {
             // Beyond the limit nothing counts any more: as if the capture had ended before.
             if self.is_enough() || self.is_beyond(&message) {
@@ -165,32 +155,14 @@ impl Intake {
     }
 
     fn is_beyond(&mut self, message: &Message) -> bool {
-        self.first.get_or_insert(message.first_byte);
-        if !self.is_out_of_range(message) {
-            let begun = *self.begun.get_or_insert(message.first_byte);
-            self.is_over |= self.span.is_some_and(|span| message.first_byte.since(begun) > span);
+        if let Some((duration, schedule)) = &self.duration {
+            self.is_over |= schedule.after(message).is_some_and(|after| after > *duration);
         }
         self.is_over
     }
 
-    /// Whether it lies outside the range of time that is wanted.
-    fn is_out_of_range(&self, message: &Message) -> bool {
-        let (from, until) = self.range;
-        let first = self.first.unwrap_or(message.first_byte);
-        let at = |moment: Moment| match moment {
-            Moment::At(at) => Timestamp::from_parts(at.as_secs(), u64::from(at.subsec_nanos())),
-            Moment::After(after) => first + after,
-        };
-        from.is_some_and(|from| message.first_byte < at(from))
-            || until.is_some_and(|until| message.first_byte > at(until))
-    }
-
     fn request(&mut self, message: Message, batch: &mut Vec<Queued>, counts: CaptureCounts) {
-        let bucket = match self.is_out_of_range(&message) {
-            true => Some(Refused::OutOfRange),
-            false => self.admission.refuse(&message),
-        };
-        if let Some(bucket) = bucket {
+        if let Some(bucket) = self.admission.refuse(&message) {
             self.requests.captured += 1;
             self.requests.refused.count(bucket);
             return;
@@ -207,6 +179,9 @@ impl Intake {
             Some(permit) => {
                 self.requests.queued += 1;
                 self.offered += 1;
+                if let Some((_, schedule)) = &mut self.duration {
+                    schedule.due(&message, Instant::now().into());
+                }
                 batch.push((message, permit));
             }
             None => self.requests.refused.count(Refused::QueueFull),
@@ -347,7 +322,7 @@ mod tests {
         intake.outlet = Box::new(move |batch, ended| event_tx.send((batch.len(), ended)).is_ok());
         let mut intake = intake.with_ends();
         let mut take = |messages: Vec<Message>, ended: &[u64]| {
-            let seen = Seen { messages, ended: ended.to_vec() };
+            let seen = Seen { messages, ended: ended.to_vec(), out_of_range: 0 };
             intake.take(seen, CaptureCounts::default())
         };
         take(vec![], &[1]);
@@ -359,6 +334,23 @@ mod tests {
         take(vec![], &[4]);
         drop(intake);
         assert_eq!(event_rx.try_recv().expect("the last"), (0, vec![4]));
+    }
+
+    #[test]
+    fn a_duration_is_that_of_the_schedule_also_within_a_batch() {
+        let (intake, batch_rx, shared) = intake(None, 100);
+        let pace = Pace::Captured { factor: 2.0, max_gap: Some(Duration::from_secs(4)) };
+        let mut intake = intake.duration(Some(Duration::from_secs(5)), pace);
+        let get = |&at: &u64| {
+            let mut message = request(b"GET / HTTP/1.1\r\n\r\n");
+            message.first_byte = crate::model::Timestamp::from_parts(at, 0);
+            message
+        };
+        // Due after 0, 1, 3, 5 and 7 s.
+        let gets: Vec<_> = [10, 12, 100, 1000, 2000].iter().map(get).collect();
+        assert_eq!(intake.take(gets.into(), CaptureCounts::default()), Flow::Enough);
+        assert_eq!(batch_rx.try_recv().expect("a batch").len(), 4);
+        assert_eq!(shared.snapshot().requests.captured, 4);
     }
 
     #[test]

@@ -16,11 +16,13 @@ pub struct Seen {
     pub messages: Vec<Message>,
     /// Connections from which no request will come any more: all of them came before.
     pub ended: Vec<u64>,
+    /// Requests that are not among the messages, since they lie outside the range that is wanted.
+    pub out_of_range: u64,
 }
 
 impl From<Vec<Message>> for Seen {
     fn from(messages: Vec<Message>) -> Self {
-        Self { messages, ended: Vec::new() }
+        Self { messages, ..Self::default() }
     }
 }
 
@@ -85,7 +87,8 @@ impl Pipeline {
     /// The same, and the connections that ended.
     pub fn seen(&mut self) -> Seen {
         let handler = self.reassembler.handler();
-        Seen { messages: handler.drain().collect(), ended: handler.ended() }
+        let ended = handler.ended();
+        Seen { messages: handler.drain().collect(), ended, out_of_range: 0 }
     }
 
     /// What was counted so far.

@@ -134,6 +134,12 @@ impl Schedule {
         Some(start + Duration::try_from_secs_f64(seconds).map_or(FAR, |after| after.min(FAR)))
     }
 
+    /// How long after the first this request would be due if it were the next; `None` where nothing is due.
+    pub fn after(mut self, message: &Message) -> Option<Duration> {
+        let due = self.due(message, Instant::now())?;
+        Some(due.saturating_duration_since(self.start?))
+    }
+
     /// Captured time since the first request, long gaps cut.
     fn captured(&mut self, at: Timestamp, max_gap: Option<Duration>) -> Duration {
         if let Some(most) = max_gap {
