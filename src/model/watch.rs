@@ -35,7 +35,7 @@ pub struct Watch {
     pub ports: Vec<u16>,
     /// Whose servers count.
     pub servers: Servers,
-    /// Where v2 listens: connections to it are ours, or at least not v1's.
+    /// Where v2 listens, or a proxy on the way to it: connections to it are ours, or at least not v1's.
     pub excluded: HashSet<Endpoint>,
     /// Connections of this process to v2.
     pub own: OwnConnections,
@@ -86,6 +86,12 @@ impl Watch {
             Some(_) if both => Ok(None),
             Some(side) => Ok(Some(side)),
         }
+    }
+
+    /// Whether this is the endpoint of a watched server.
+    pub fn is_server(&self, endpoint: Endpoint) -> bool {
+        let is_watched = self.ports.is_empty() || self.ports.contains(&endpoint.port);
+        is_watched && self.servers.include(endpoint.ip)
     }
 
     /// Why this endpoint cannot be the server of a watched connection; `None` when it can.

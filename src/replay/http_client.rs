@@ -9,7 +9,7 @@
 //! way is `Reset`: it may have been seen, so it is not sent again.
 //!
 //! Not mine: what cannot be expressed (see `request`). The local ports of the connections are not
-//! known to anyone, so only the marker keeps copies from being captured again. The pool may open
+//! known to anyone: only the proxy's address and the marker keep copies from being captured again. The pool may open
 //! a connection more than is needed while another becomes free; it keeps at most as many idle
 //! ones as requests may be in flight.
 
