@@ -207,6 +207,8 @@ causes!(
         Timeout = "timeout",
         /// v2 closed or reset the connection before it had answered.
         Reset = "reset",
+        /// v2 said that it ends the HTTP/2 connection in good order, and has not taken this request up.
+        GoAway = "goaway",
         /// v2 closed or reset the connection within its answer.
         BrokenAnswer = "broken_answer",
         /// v2's answer is not HTTP.
