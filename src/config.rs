@@ -33,7 +33,7 @@ pub fn live(args: &CaptureArgs, responses: bool) -> anyhow::Result<LiveConfig> {
     })
 }
 
-/// Which connections of a live interface count. Those to v2 never do: see [`endpoints_of`].
+/// Which connections of a live interface count. Those to v2 never do: see [`excluded`].
 pub fn watch_live(args: &CaptureArgs) -> anyhow::Result<Watch> {
     let servers = match args.servers.as_slice() {
         [] => Servers::Local(interfaces::local_addresses()),
@@ -57,10 +57,17 @@ pub fn watch_file(ports: &[u16]) -> Watch {
     Watch { ports: ports.to_vec(), ..Watch::everything() }
 }
 
-/// v2's addresses, as far as its name can be resolved now: connections to them are not v1's.
-pub fn endpoints_of(target: &Target) -> HashSet<Endpoint> {
-    let host = target.host().trim_start_matches('[').trim_end_matches(']');
-    match (host, target.port()).to_socket_addrs() {
+/// Where copies go, as far as names can be resolved now: connections to there are not v1's. Nor are those to a
+/// proxy, unless it listens where v1 does, as one in front of v1 would: there only the marker protects.
+pub fn excluded(targets: &[Target], proxy: Option<&Proxy>, watch: &Watch) -> HashSet<Endpoint> {
+    let targets = targets.iter().flat_map(|target| endpoints_of(target.host(), target.port()));
+    let proxies = proxy.into_iter().flat_map(|proxy| endpoints_of(proxy.host(), proxy.port()));
+    targets.chain(proxies.filter(|&proxy| !watch.is_server(proxy))).collect()
+}
+
+fn endpoints_of(host: &str, port: u16) -> HashSet<Endpoint> {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    match (host, port).to_socket_addrs() {
         Ok(addresses) => addresses.map(Endpoint::from).collect(),
         Err(error) => {
             tracing::warn!(
@@ -214,4 +221,30 @@ fn replay(args: &TargetArgs, target: Target, run: &str) -> anyhow::Result<Replay
         concurrency: args.concurrency,
         ..ReplayConfig::new(target, run)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_to_a_proxy_are_not_v1s_unless_it_listens_where_v1_does() {
+        let end = |text: &str| Endpoint::from(text.parse::<std::net::SocketAddr>().expect(text));
+        let servers = Servers::Only(HashSet::from([IpAddr::from([10, 0, 0, 1])]));
+        let watch = Watch { ports: vec![80], servers, ..Watch::everything() };
+        let targets = [Target::parse("http://10.0.0.9:80").expect("a target")];
+        let excluded = |proxy: &str| {
+            let proxy = Proxy::parse(proxy).expect("a proxy");
+            excluded(&targets, Some(&proxy), &watch)
+        };
+        let v2 = end("10.0.0.9:80");
+        for (proxy, at) in [
+            ("http://10.0.0.1:3128", "10.0.0.1:3128"),
+            ("http://10.0.0.7", "10.0.0.7:80"),
+            ("https://user:secret@[::1]", "[::1]:443"),
+        ] {
+            assert_eq!(excluded(proxy), HashSet::from([v2, end(at)]), "{proxy}");
+        }
+        assert_eq!(excluded("http://10.0.0.1:80"), HashSet::from([v2]), "v1's own");
+    }
 }

@@ -120,6 +120,28 @@ fn what_is_out_of_the_range_of_time_is_counted_and_not_sent() {
 }
 
 #[test]
+fn a_loop_over_a_range_sends_that_part_each_time_and_ends_where_there_is_none() {
+    let v2 = V2::start(&Place::Host, LOCALHOST);
+    let file = fixtures::path("wrk.pcap");
+    let whole = fixtures::requests("wrk").len() as u64;
+    let replay = |args: &[&str]| {
+        let run = Run::new(["replay", text(&file), "--to", &v2.url(), "--json"]);
+        run.args(["--speed", "max"]).args(args.iter().copied()).finish(PATIENCE)
+    };
+    let args = ["--until", "1ms", "--loop", "3", "--methods", "all"];
+    let ledger = replay(&args).expect_code(0).ledger();
+    ledger.assert_balanced();
+    let sent = ledger.count("/targets/0/answered/2xx");
+    assert!(0 < sent && sent.is_multiple_of(3) && sent < 3 * whole, "{sent}");
+    assert_eq!(ledger.count("/requests/refused/out_of_range"), 3 * whole - sent);
+    for nothing in [["--until", "2001-01-01T00:00:00Z"], ["--methods", "DELETE"]] {
+        let refused = replay(&[&["--loop", "forever"][..], &nothing].concat()).expect_code(2);
+        assert!(refused.stderr.contains("--loop forever would not end"), "{}", refused.stderr);
+        assert_eq!(refused.ledger().count("/requests/captured"), whole, "{nothing:?}");
+    }
+}
+
+#[test]
 fn each_target_gets_a_copy_or_its_share_of_the_connections() {
     let (all, some) = (V2::start(&Place::Host, LOCALHOST), V2::start(&Place::Host, LOCALHOST));
     let file = fixtures::path("wrk.pcap");

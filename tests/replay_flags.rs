@@ -107,6 +107,19 @@ fn order_says_whether_a_request_waits_for_the_answer_before() {
 }
 
 #[test]
+fn out_of_descriptors_the_oldest_idle_connections_make_room() {
+    let v2 = v2(Behaviour::Answer);
+    let requests: Vec<_> = (0..120).map(|c| (c, 0, "GET / HTTP/1.1\r\nHost: v1\r\n\r\n")).collect();
+    let recording = Recording::new(&requests);
+    let args = ["--speed", "max", "--concurrency", "4", "--max-idle", "1000", "--breaker", "0"];
+    let run = recording.replay(&v2.url(), &args).descriptors(40);
+    let ledger = run.finish(PATIENCE).expect_code(0).ledger();
+    ledger.assert_balanced();
+    assert_eq!(answered(&ledger), 120, "{:#}", ledger.0);
+    assert_eq!(v2.connections(), 120, "each captured connection has its own");
+}
+
+#[test]
 fn on_break_says_what_becomes_of_those_behind_a_failure() {
     let path = "/targets/0/shed/predecessor_failed";
     for (how, failed, shed) in [("continue", 5, 0), ("stop", 1, 4)] {
@@ -158,12 +171,14 @@ fn ambiguous_says_whether_two_lengths_are_sent() {
     let v2 = v2(Behaviour::Answer);
     let (_, ledger) = recording.replayed(&v2.url(), &["--ambiguous", "hold"]);
     assert_eq!(ledger.count("/requests/refused/ambiguous"), 1);
+    assert_eq!(ledger.count("/targets/0/ambiguous_sent"), 0);
     assert_eq!((answered(&ledger), v2.connections()), (2, 1));
     assert!(v2.requests().iter().all(|request| request.target == "/plain"));
 
     let v2 = self::v2(Behaviour::Answer);
     let (_, ledger) = recording.replayed(&v2.url(), &["--ambiguous", "send"]);
     assert_eq!(ledger.count("/requests/refused/ambiguous"), 0);
+    assert_eq!(ledger.count("/targets/0/ambiguous_sent"), 1);
     let on: Vec<_> =
         v2.received().iter().map(|r| (r.request.target.clone(), r.connection)).collect();
     // On a connection of its own.
@@ -208,6 +223,15 @@ fn max_gap_cuts_gaps_to_its_length() {
         Recording::gets(4, 3_600_000).replayed(&v2.url(), &["--max-gap", "150ms"]);
     assert_eq!(answered(&ledger), 4);
     assert!(finished.took >= Duration::from_millis(450), "{:?}", finished.took);
+}
+
+#[test]
+fn duration_with_max_gap_is_that_of_the_cut_schedule() {
+    let v2 = v2(Behaviour::Answer);
+    let args = ["--max-gap", "100ms", "--duration", "250ms"];
+    let (_, ledger) = Recording::gets(6, 3_600_000).replayed(&v2.url(), &args);
+    // Due at 0, 100 and 200 ms; nothing is cut off.
+    assert_eq!((answered(&ledger), ledger.count("/requests/captured")), (3, 3), "{:#}", ledger.0);
 }
 
 #[test]

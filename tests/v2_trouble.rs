@@ -54,6 +54,49 @@ mod privileged {
         (sent, ledger)
     }
 
+    /// Long before they have been idle for 60 s.
+    #[test]
+    fn connections_to_v2_close_with_those_of_v1s_clients() {
+        let _alone = alone();
+        let stage = Stage::loopback();
+        let mirror = mirror(&stage, &[]);
+        let connect = || TcpStream::connect(stage.v1.addr()).expect("v1 accepts");
+        let ask = |mut stream: &TcpStream| {
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: v1\r\n\r\n").expect("v1 reads");
+            assert!(stream.read(&mut [0; 512]).expect("v1 answers") > 0);
+        };
+        let stays = connect();
+        ask(&stays);
+        for _ in 0..50 {
+            ask(&connect());
+        }
+        stage.v2.wait_for(51, PATIENCE);
+        wait_until("one is left", PATIENCE, || stage.v2.open() == 1);
+        ask(&stays);
+        stage.v2.wait_for(52, PATIENCE);
+        assert_eq!(stage.v2.connections(), 51, "the one that stays was kept");
+        let ledger = mirror.terminate(PATIENCE).expect_code(0).ledger();
+        assert_all_answered(&ledger, 52);
+    }
+
+    #[test]
+    fn one_v2_that_hangs_takes_nothing_from_another() {
+        let _alone = alone();
+        let stage = Stage::loopback();
+        let hung = V2::start(&Place::Host, LOCALHOST);
+        hung.behave(Behaviour::Hang(Duration::from_secs(3600)));
+        let args = ["--queue", "600", "--max-lag", "1h", "--timeout", "1h", "--drain", "1s"];
+        let mirror = mirror(&stage, &[&["--to", &hung.url()][..], &args].concat());
+        Load { count: COUNT, ..stage.load() }.run().expect_no_errors();
+        stage.v2.wait_for(COUNT, PATIENCE);
+        let ledger = mirror.terminate(PATIENCE).expect_code(0).ledger();
+        ledger.assert_balanced();
+        let all = COUNT as u64;
+        assert_eq!(ledger.count("/requests/queued"), all, "{:#}", ledger.0);
+        assert_eq!(ledger.count("/targets/0/answered/2xx"), all, "{:#}", ledger.0);
+        assert_eq!(ledger.count("/targets/1/shed/queue_full"), all - 600, "{:#}", ledger.0);
+    }
+
     #[test]
     fn an_answer_in_pieces_of_one_byte_is_an_answer() {
         let _alone = alone();

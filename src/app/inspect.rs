@@ -40,9 +40,9 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
     }
     let mut listing = Listing::new(args.json, args.responses);
     let mut records = RecordsRead::default();
-    let result = source.read(|messages, counts| {
+    let result = source.read(|seen, counts| {
         records = counts.records;
-        listing.add(&messages)
+        listing.add(&seen.messages)
     });
     listing.flush();
     say_passed(&records);
@@ -52,9 +52,9 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
 fn count(source: Source, json: bool) -> anyhow::Result<Exit> {
     let mut stats = Stats::default();
     let mut records = RecordsRead::default();
-    let result = source.read(|messages, counts| {
+    let result = source.read(|seen, counts| {
         records = counts.records;
-        messages.iter().for_each(|message| stats.add(message));
+        seen.messages.iter().for_each(|message| stats.add(message));
         Flow::More
     });
     terminal::put(&if json { stats.json()? } else { stats.table() });

@@ -1,25 +1,32 @@
 //! From the pipeline to the queue: the fate of each captured message is decided and counted here.
 //!
-//! In: messages. Out: batches on a bounded channel, each message with its permit. Guaranteed: every
-//! request is in exactly one bucket of [`RequestCounts`]; counts are published before the batch that
-//! they count is sent; a live capture never waits here.
+//! In: messages, and the ends of connections. Out: batches on a bounded channel, each message with its
+//! permit, and the ends behind them. Guaranteed: every request is in exactly one bucket of
+//! [`RequestCounts`]; counts are published before the batch that they count is sent; a live capture
+//! never waits here.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::queue::{Budget, Permit, WhenFull};
+use super::pipeline::Seen;
+use super::queue::{Budgets, Permits, WhenFull};
+use super::schedule::{Pace, Schedule, Timetable};
 use super::shared::{CaptureCounts, Shared};
-use crate::cli::units::Moment;
 use crate::model::ledger::{Refused, RequestCounts};
-use crate::model::{Completion, Message, Timestamp};
+use crate::model::{Completion, Message};
 use crate::shape::Admission;
 
-/// A message on its way, with its share of the queue.
-pub type Queued = (Message, Permit);
+/// A message on its way, with its shares of the queue.
+pub type Queued = (Message, Permits);
 
-/// Where batches go: a channel to whoever takes the messages. Gives false when nobody does any more. It must
-/// not block: it has a place for every message that the budget lets out.
-pub type Outlet = Box<dyn FnMut(Vec<Queued>) -> bool + Send>;
+/// Where batches go: a channel to whoever takes the messages, and behind them the connections that ended,
+/// where they are asked for. Gives false when nobody does any more. It must not block: it has a place for every
+/// message that the budget lets out.
+pub type Outlet = Box<dyn FnMut(Vec<Queued>, Vec<u64>) -> bool + Send>;
+
+/// The ends of connections wait so long for a batch to go with, since each batch costs a wake-up, and so
+/// many of them.
+const ENDS_WAIT: Duration = Duration::from_millis(100);
+const ENDS_MOST: usize = 1024;
 
 /// Whether to go on capturing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,22 +40,25 @@ pub enum Flow {
 /// See the module's description.
 pub struct Intake {
     outlet: Outlet,
-    budget: Arc<Budget>,
+    budgets: Budgets,
     when_full: WhenFull,
+    /// When what is queued will be due, where one target shall not wait for another beyond that.
+    timetable: Option<Timetable>,
     admission: Admission,
     /// Requests to queue at most.
     limit: Option<u64>,
-    /// Packet time from the first request to queue.
-    span: Option<Duration>,
-    /// The first message, and the first one within the range.
-    first: Option<Timestamp>,
-    begun: Option<Timestamp>,
-    /// Requests before the one and behind the other are passed over.
-    range: (Option<Moment>, Option<Moment>),
-    /// Whether the span is over.
+    /// How long requests are due from the first one to queue, and when those queued so far were: ahead of the
+    /// timetable by the batch in hand.
+    duration: Option<(Duration, Schedule)>,
+    /// Whether that is over.
     is_over: bool,
     /// Whether whole responses are handed on too.
     wants_responses: bool,
+    /// Whether the ends of connections are handed on.
+    wants_ends: bool,
+    /// Connections that ended, and since when the first waits.
+    ended: Vec<u64>,
+    ended_at: Option<Instant>,
     requests: RequestCounts,
     offered: u64,
     responses_shed: u64,
@@ -59,23 +69,24 @@ impl Intake {
     /// An intake at the front of that outlet.
     pub fn new(
         outlet: Outlet,
-        budget: Arc<Budget>,
+        budgets: Budgets,
         when_full: WhenFull,
         admission: Admission,
         shared: Shared,
     ) -> Self {
         Self {
             outlet,
-            budget,
+            budgets,
             when_full,
+            timetable: None,
             admission,
             limit: None,
-            span: None,
-            first: None,
-            begun: None,
-            range: (None, None),
+            duration: None,
             is_over: false,
             wants_responses: false,
+            wants_ends: false,
+            ended: Vec::new(),
+            ended_at: None,
             requests: RequestCounts::default(),
             offered: 0,
             responses_shed: 0,
@@ -89,15 +100,15 @@ impl Intake {
         self
     }
 
-    /// Queues requests of so much packet time from the first one, then says that it is enough.
-    pub fn span(mut self, span: Option<Duration>) -> Self {
-        self.span = span;
+    /// Queues requests that are due at this pace within so long from the first one, then says that it is enough.
+    pub fn duration(mut self, duration: Option<Duration>, pace: Pace) -> Self {
+        self.duration = duration.map(|duration| (duration, Schedule::new(pace)));
         self
     }
 
-    /// Passes over what is before `from` or behind `until`.
-    pub fn range(mut self, from: Option<Moment>, until: Option<Moment>) -> Self {
-        self.range = (from, until);
+    /// Keeps to this schedule when it waits for room.
+    pub fn timetable(mut self, timetable: Timetable) -> Self {
+        self.timetable = Some(timetable);
         self
     }
 
@@ -107,11 +118,21 @@ impl Intake {
         self
     }
 
+    /// Hands on which connections ended.
+    pub fn with_ends(mut self) -> Self {
+        self.wants_ends = true;
+        self
+    }
+
     /// Takes messages as they were completed, publishes all counts, and sends what goes on.
     /// `counts` are those of the capture so far; what is decided here is filled in.
-    pub fn take(&mut self, messages: Vec<Message>, counts: CaptureCounts) -> Flow {
-        let mut batch = Vec::with_capacity(messages.len());
-        for message in messages {
+    pub fn take(&mut self, seen: Seen, counts: CaptureCounts) -> Flow {
+        let mut batch = Vec::with_capacity(seen.messages.len());
+        if !self.is_enough() {
+            self.requests.captured += seen.out_of_range;
+            self.requests.refused.add(Refused::OutOfRange, seen.out_of_range);
+        }
+        for message in seen.messages {
             // Beyond the limit nothing counts any more: as if the capture had ended before.
             if self.is_enough() || self.is_beyond(&message) {
                 break;
@@ -122,6 +143,9 @@ impl Intake {
                 self.response(message, &mut batch, counts);
             }
         }
+        if self.wants_ends && !seen.ended.is_empty() {
+            self.ended.extend(seen.ended);
+        }
         let sent = self.send(&mut batch, counts);
         if self.is_enough() { Flow::Enough } else { sent }
     }
@@ -131,32 +155,14 @@ impl Intake {
     }
 
     fn is_beyond(&mut self, message: &Message) -> bool {
-        self.first.get_or_insert(message.first_byte);
-        if !self.is_out_of_range(message) {
-            let begun = *self.begun.get_or_insert(message.first_byte);
-            self.is_over |= self.span.is_some_and(|span| message.first_byte.since(begun) > span);
+        if let Some((duration, schedule)) = &self.duration {
+            self.is_over |= schedule.after(message).is_some_and(|after| after > *duration);
         }
         self.is_over
     }
 
-    /// Whether it lies outside the range of time that is wanted.
-    fn is_out_of_range(&self, message: &Message) -> bool {
-        let (from, until) = self.range;
-        let first = self.first.unwrap_or(message.first_byte);
-        let at = |moment: Moment| match moment {
-            Moment::At(at) => Timestamp::from_parts(at.as_secs(), u64::from(at.subsec_nanos())),
-            Moment::After(after) => first + after,
-        };
-        from.is_some_and(|from| message.first_byte < at(from))
-            || until.is_some_and(|until| message.first_byte > at(until))
-    }
-
     fn request(&mut self, message: Message, batch: &mut Vec<Queued>, counts: CaptureCounts) {
-        let bucket = match self.is_out_of_range(&message) {
-            true => Some(Refused::OutOfRange),
-            false => self.admission.refuse(&message),
-        };
-        if let Some(bucket) = bucket {
+        if let Some(bucket) = self.admission.refuse(&message) {
             self.requests.captured += 1;
             self.requests.refused.count(bucket);
             return;
@@ -173,6 +179,9 @@ impl Intake {
             Some(permit) => {
                 self.requests.queued += 1;
                 self.offered += 1;
+                if let Some((_, schedule)) = &mut self.duration {
+                    schedule.due(&message, Instant::now().into());
+                }
                 batch.push((message, permit));
             }
             None => self.requests.refused.count(Refused::QueueFull),
@@ -197,16 +206,24 @@ impl Intake {
         message: &Message,
         batch: &mut Vec<Queued>,
         counts: CaptureCounts,
-    ) -> Option<Permit> {
+    ) -> Option<Permits> {
         let cost = message.cost();
-        let permit = self.budget.try_take(cost);
-        if permit.is_some() || self.when_full == WhenFull::DropNewest {
-            return permit;
+        let permits = self.budgets.try_take(cost);
+        let is_enough = match self.when_full {
+            WhenFull::DropNewest => true,
+            WhenFull::Block => {
+                permits.as_ref().is_some_and(|permits| self.budgets.suffice(permits))
+            }
+        };
+        if is_enough {
+            return permits;
         }
+        drop(permits);
         // What is in hand must go before this one can wait for room.
         self.send(batch, counts);
+        let due = self.timetable.as_ref().and_then(|timetable| timetable.look(message));
         let shared = self.shared.clone();
-        self.budget.take(cost, || shared.is_stopped())
+        self.budgets.take(cost, due.map(Into::into), || shared.is_stopped())
     }
 
     fn send(&mut self, batch: &mut Vec<Queued>, mut counts: CaptureCounts) -> Flow {
@@ -214,12 +231,33 @@ impl Intake {
         counts.offered = self.offered;
         counts.responses_shed = self.responses_shed;
         self.shared.publish(counts);
-        if batch.is_empty() {
+        if batch.is_empty() && !self.ends_are_due() {
             return Flow::More;
         }
-        match (self.outlet)(std::mem::take(batch)) {
+        self.ended_at = None;
+        match (self.outlet)(std::mem::take(batch), std::mem::take(&mut self.ended)) {
             true => Flow::More,
             false => Flow::Enough,
+        }
+    }
+
+    /// Whether ends must go without a batch.
+    fn ends_are_due(&mut self) -> bool {
+        if self.ended.is_empty() {
+            return false;
+        }
+        let now = Instant::now();
+        let since = *self.ended_at.get_or_insert(now);
+        self.ended.len() >= ENDS_MOST || now.saturating_duration_since(since) >= ENDS_WAIT
+    }
+}
+
+/// Behind a file that was read, much may still be due.
+impl Drop for Intake {
+    fn drop(&mut self) {
+        if !self.ended.is_empty() {
+            // False: nobody wants to know.
+            let _ = (self.outlet)(Vec::new(), std::mem::take(&mut self.ended));
         }
     }
 }
@@ -242,9 +280,9 @@ mod tests {
             is_replay: true,
             holds_ambiguous: true,
         };
-        let budget = Budget::new(messages, 1 << 20);
-        let outlet: Outlet = Box::new(move |batch| batch_tx.send(batch).is_ok());
-        let intake = Intake::new(outlet, budget, WhenFull::DropNewest, admission, shared.clone());
+        let budgets = Budgets::new(1, messages, 1 << 20);
+        let outlet: Outlet = Box::new(move |batch, _| batch_tx.send(batch).is_ok());
+        let intake = Intake::new(outlet, budgets, WhenFull::DropNewest, admission, shared.clone());
         (intake.limit(limit), batch_rx, shared)
     }
 
@@ -256,7 +294,7 @@ mod tests {
         let connect = request(b"CONNECT a:1 HTTP/1.1\r\n\r\n");
         let get = || request(b"GET / HTTP/1.1\r\n\r\n");
         let all = vec![get(), marked, post, connect, get(), get()];
-        assert_eq!(intake.take(all, CaptureCounts::default()), Flow::More);
+        assert_eq!(intake.take(all.into(), CaptureCounts::default()), Flow::More);
         let snapshot = shared.snapshot();
         assert_eq!(snapshot.contradictions(), Vec::<String>::new());
         assert_eq!((snapshot.requests.captured, snapshot.requests.queued), (6, 2));
@@ -271,10 +309,48 @@ mod tests {
     #[test]
     fn the_limit_is_exact() {
         let (mut intake, batch_rx, shared) = intake(Some(3), 100);
-        let gets = (0..5).map(|_| request(b"GET / HTTP/1.1\r\n\r\n")).collect();
-        assert_eq!(intake.take(gets, CaptureCounts::default()), Flow::Enough);
+        let gets: Vec<_> = (0..5).map(|_| request(b"GET / HTTP/1.1\r\n\r\n")).collect();
+        assert_eq!(intake.take(gets.into(), CaptureCounts::default()), Flow::Enough);
         assert_eq!(batch_rx.try_recv().expect("a batch").len(), 3);
         assert_eq!(shared.snapshot().requests.captured, 3);
+    }
+
+    #[test]
+    fn ends_go_behind_the_requests_of_their_batch_and_the_last_at_the_end() {
+        let (event_tx, event_rx) = crossbeam_channel::unbounded();
+        let (mut intake, _batch_rx, _) = intake(None, 100);
+        intake.outlet = Box::new(move |batch, ended| event_tx.send((batch.len(), ended)).is_ok());
+        let mut intake = intake.with_ends();
+        let mut take = |messages: Vec<Message>, ended: &[u64]| {
+            let seen = Seen { messages, ended: ended.to_vec(), out_of_range: 0 };
+            intake.take(seen, CaptureCounts::default())
+        };
+        take(vec![], &[1]);
+        assert!(event_rx.is_empty(), "it waits for a batch to go with");
+        take(vec![request(b"GET / HTTP/1.1\r\n\r\n")], &[2]);
+        assert_eq!(event_rx.try_recv().expect("a batch"), (1, vec![1, 2]));
+        take(vec![], &vec![3; ENDS_MOST]);
+        assert_eq!(event_rx.try_recv().expect("many").1.len(), ENDS_MOST);
+        take(vec![], &[4]);
+        drop(intake);
+        assert_eq!(event_rx.try_recv().expect("the last"), (0, vec![4]));
+    }
+
+    #[test]
+    fn a_duration_is_that_of_the_schedule_also_within_a_batch() {
+        let (intake, batch_rx, shared) = intake(None, 100);
+        let pace = Pace::Captured { factor: 2.0, max_gap: Some(Duration::from_secs(4)) };
+        let mut intake = intake.duration(Some(Duration::from_secs(5)), pace);
+        let get = |&at: &u64| {
+            let mut message = request(b"GET / HTTP/1.1\r\n\r\n");
+            message.first_byte = crate::model::Timestamp::from_parts(at, 0);
+            message
+        };
+        // Due after 0, 1, 3, 5 and 7 s.
+        let gets: Vec<_> = [10, 12, 100, 1000, 2000].iter().map(get).collect();
+        assert_eq!(intake.take(gets.into(), CaptureCounts::default()), Flow::Enough);
+        assert_eq!(batch_rx.try_recv().expect("a batch").len(), 4);
+        assert_eq!(shared.snapshot().requests.captured, 4);
     }
 
     #[test]
@@ -282,8 +358,8 @@ mod tests {
         let (mut intake, batch_rx, shared) = intake(None, 2);
         intake.when_full = WhenFull::Block;
         let consumer = std::thread::spawn(move || batch_rx.iter().map(|b| b.len()).sum::<usize>());
-        let gets = (0..500).map(|_| request(b"GET / HTTP/1.1\r\n\r\n")).collect();
-        assert_eq!(intake.take(gets, CaptureCounts::default()), Flow::More);
+        let gets: Vec<_> = (0..500).map(|_| request(b"GET / HTTP/1.1\r\n\r\n")).collect();
+        assert_eq!(intake.take(gets.into(), CaptureCounts::default()), Flow::More);
         drop(intake);
         assert_eq!(consumer.join().expect("joins"), 500);
         assert_eq!(shared.snapshot().requests.queued, 500);

@@ -139,10 +139,9 @@ impl Task {
     }
 
     fn hand_over(&mut self) -> Flow {
-        let messages = self.pipeline.drain().collect();
+        let seen = self.pipeline.seen();
         let (packets, streams, http) = self.pipeline.counts();
-        self.intake
-            .take(messages, CaptureCounts { packets, streams, http, ..CaptureCounts::default() })
+        self.intake.take(seen, CaptureCounts { packets, streams, http, ..CaptureCounts::default() })
     }
 }
 

@@ -4,9 +4,9 @@ use super::Exit;
 use super::intake::Intake;
 use super::live::Live;
 use super::pipeline::Pipeline;
-use super::queue::{Budget, WhenFull};
+use super::queue::{Budgets, WhenFull};
 use super::running::Running;
-use super::schedule::Pace;
+use super::schedule::{Pace, Timetable};
 use super::sending::Sending;
 use super::shared::Shared;
 use super::supervise::{Run, run_name};
@@ -14,7 +14,7 @@ use super::{signals, terminal};
 use crate::cli::capture_args::CaptureArgs;
 use crate::cli::{MirrorArgs, PriorityArg};
 use crate::model::Watch;
-use crate::replay::Target;
+use crate::replay::{Proxy, Target};
 use crate::shape::{Admission, Methods};
 use crate::{config, http, reassemble};
 
@@ -31,6 +31,7 @@ pub struct Mirror<'a> {
     args: &'a MirrorArgs,
     name: String,
     targets: Vec<Target>,
+    proxy: Option<Proxy>,
     admission: Admission,
     sending: Sending,
     capture: Live,
@@ -58,27 +59,40 @@ impl<'a> Mirror<'a> {
         let sending = Sending::new(&replays)?.at_idle_priority(is_idle);
         // The right to capture is dropped here, before anything can start a thread.
         let capture = Live::open(&live)?;
+        let proxy = replays.iter().find_map(|replay| replay.proxy.clone());
         let targets = replays.into_iter().map(|replay| replay.target).collect();
-        Ok(Self { args, name, targets, admission, sending, capture, watch, http, limits })
+        Ok(Self { args, name, targets, proxy, admission, sending, capture, watch, http, limits })
     }
 
     /// Starts capturing and sending, and says so.
     pub fn start(self) -> anyhow::Result<Running> {
-        let Self { args, name, targets, admission, sending, capture, mut watch, http, limits } =
-            self;
+        let Self {
+            args,
+            name,
+            targets,
+            proxy,
+            admission,
+            sending,
+            capture,
+            mut watch,
+            http,
+            limits,
+        } = self;
         let queue = &args.limits;
         let shared = Shared::new(sending.consumers());
         let run = Run::new(name, shared.clone()).with_progress().stop_after(args.capture.duration);
         signals::install(run.events())?;
         // After the signals: looking a name up may take its time. The ring holds what comes meanwhile.
-        watch.excluded = targets.iter().flat_map(config::endpoints_of).collect();
+        watch.excluded = config::excluded(&targets, proxy.as_ref(), &watch);
         let pipeline = Pipeline::new(watch, http, limits);
         let ending = sending.ending(args.target.drain);
-        let outlet = sending.spawn(Pace::Live, run.events())?;
-        let budget = Budget::new(queue.queue, usize::try_from(queue.queue_bytes)?);
+        let outlet = sending.spawn(Timetable::new(Pace::Live), run.events())?;
+        let queue_bytes = usize::try_from(queue.queue_bytes)?;
+        let budgets = Budgets::new(targets.len(), queue.queue, queue_bytes);
         let methods = admission.methods.clone();
-        let intake = Intake::new(outlet, budget, WhenFull::DropNewest, admission, shared.clone())
-            .limit(args.capture.limit);
+        let intake = Intake::new(outlet, budgets, WhenFull::DropNewest, admission, shared.clone())
+            .limit(args.capture.limit)
+            .with_ends();
         let waker = capture.waker()?;
         capture.spawn(pipeline, intake, shared, run.events())?;
         let what = describe(&args.capture);

@@ -16,6 +16,7 @@ mod queue;
 pub mod record;
 pub mod recordings;
 pub mod replay;
+pub mod rounds;
 pub mod running;
 pub mod schedule;
 mod sending;

@@ -9,6 +9,23 @@ use crate::model::ledger::{HttpCounts, PacketCounts, StreamCounts};
 use crate::model::{Frame, Ignored, Message, Timestamp, Watch};
 use crate::reassemble::{Limits, Reassembler};
 
+/// What was seen since the last look.
+#[derive(Default)]
+pub struct Seen {
+    /// Messages, in order of completion.
+    pub messages: Vec<Message>,
+    /// Connections from which no request will come any more: all of them came before.
+    pub ended: Vec<u64>,
+    /// Requests that are not among the messages, since they lie outside the range that is wanted.
+    pub out_of_range: u64,
+}
+
+impl From<Vec<Message>> for Seen {
+    fn from(messages: Vec<Message>) -> Self {
+        Self { messages, ..Self::default() }
+    }
+}
+
 /// See the module's description.
 pub struct Pipeline {
     decoder: Decoder,
@@ -65,6 +82,13 @@ impl Pipeline {
     /// The messages completed since the last call.
     pub fn drain(&mut self) -> std::vec::Drain<'_, Message> {
         self.reassembler.handler().drain()
+    }
+
+    /// The same, and the connections that ended.
+    pub fn seen(&mut self) -> Seen {
+        let handler = self.reassembler.handler();
+        let ended = handler.ended();
+        Seen { messages: handler.drain().collect(), ended, out_of_range: 0 }
     }
 
     /// What was counted so far.

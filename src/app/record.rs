@@ -7,7 +7,7 @@ use super::intake::Intake;
 use super::live::{Live, now};
 use super::mirror::describe;
 use super::pipeline::Pipeline;
-use super::queue::{Budget, WhenFull};
+use super::queue::{Budgets, WhenFull};
 use super::shared::{Consumer, Shared};
 use super::supervise::{Event, Run, run_name, spawn};
 use super::{signals, terminal};
@@ -43,10 +43,10 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let run = Run::new(name, shared.clone()).with_progress().stop_after(args.capture.duration);
     signals::install(run.events())?;
     spawn("record", run.events(), Event::ConsumerEnded, || Ok(task.run().1?))?;
-    let budget = Budget::new(args.limits.queue, usize::try_from(args.limits.queue_bytes)?);
+    let budgets = Budgets::new(1, args.limits.queue, usize::try_from(args.limits.queue_bytes)?);
     let intake = Intake::new(
-        Box::new(move |batch| batch_tx.send(batch).is_ok()),
-        budget,
+        Box::new(move |batch, _| batch_tx.send(batch).is_ok()),
+        budgets,
         WhenFull::DropNewest,
         config::recording(),
         shared.clone(),

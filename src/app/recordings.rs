@@ -7,6 +7,7 @@
 use anyhow::Context;
 
 use super::intake::Flow;
+use super::pipeline::Seen;
 use super::shared::CaptureCounts;
 use super::source::batch_of;
 use super::stored::{Stored, Threads};
@@ -36,7 +37,7 @@ impl Recordings {
     pub fn read(
         &mut self,
         input: Input,
-        sink: &mut impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
+        sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow,
     ) -> anyhow::Result<Flow> {
         let name = input.name().to_owned();
         let threads = std::mem::take(&mut self.threads);
@@ -60,7 +61,7 @@ impl Recordings {
                 Err(fault) => break Some(fault),
             }
             if batch.len() >= full
-                && sink(std::mem::take(&mut batch), self.counts(&reader)) == Flow::Enough
+                && sink(std::mem::take(&mut batch).into(), self.counts(&reader)) == Flow::Enough
             {
                 return Ok(Flow::Enough);
             }
@@ -71,7 +72,7 @@ impl Recordings {
             tracing::warn!("{name}: the last record has no separator; it was read all the same");
         }
         self.threads = reader.into_threads();
-        let flow = sink(batch, counts);
+        let flow = sink(batch.into(), counts);
         match fault {
             Some(fault) => Err(fault).with_context(|| format!("cannot read on in {name}")),
             None => Ok(flow),

@@ -8,9 +8,10 @@ use super::Exit;
 use super::files::{Family, Files};
 use super::intake::Intake;
 use super::mirror::{names, sent};
-use super::queue::{Budget, WhenFull};
+use super::queue::{Budgets, WhenFull};
+use super::rounds::Range;
 use super::running::Running;
-use super::schedule::{Pace, Rate};
+use super::schedule::{Pace, Rate, Timetable};
 use super::sending::Sending;
 use super::shared::Shared;
 use super::source::Source;
@@ -45,10 +46,8 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     // Responses are read, since pairing makes framing surer, but not kept.
     let http = http::Config { read_responses: true, ..config::http(&args.limits, false) };
     let limits = config::reassembly(&args.limits)?;
-    let mut source = Source::new(files, config::watch_file(&args.ports), http, limits);
-    if let Some(rounds) = args.rounds {
-        source = source.repeated(&args.files, rounds);
-    }
+    let source = Source::new(files, config::watch_file(&args.ports), http, limits);
+    let mut source = source.within(Range::new(args.from, args.until));
     let targets: Vec<_> = replays.iter().map(|replay| replay.target.clone()).collect();
     terminal::say(&format!("run {name}: replaying {} to {}", source.names(), names(&targets)));
     terminal::say(&sent(&admission.methods));
@@ -61,35 +60,41 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
 
     let sending = Sending::new(&replays)?;
     let shared = Shared::new(sending.consumers());
+    if let Some(rounds) = args.rounds {
+        let shared = shared.clone();
+        let is_sent = move || shared.snapshot().requests.queued > 0;
+        source = source.repeated(&args.files, rounds, is_sent);
+    }
     let mut run = Run::new(name, shared.clone()).with_progress().of_file();
-    let (pace, span) = pace(args)?;
-    let mut limit = args.limit;
-    match (pace, args.duration) {
-        // What is due within that time, exactly.
-        (Pace::Rate(rate), Some(duration)) => {
-            let most = rate.within(duration);
-            limit = Some(limit.map_or(most, |limit| limit.min(most)));
+    let pace = pace(args)?;
+    let (mut limit, mut duration) = (args.limit, None);
+    match pace {
+        // What is due within that time, exactly, and nothing is cut off.
+        Pace::Captured { .. } => duration = args.duration,
+        Pace::Rate(rate) => {
+            let most = args.duration.map(|duration| rate.within(duration));
+            limit = [limit, most].into_iter().flatten().min();
         }
-        _ if span.is_none() => run = run.stop_after(args.duration),
-        _ => {}
+        Pace::Max | Pace::Live => run = run.stop_after(args.duration),
     }
     // Everything is open now, and what follows reads a file that may be hostile.
     rights::drop_all(false).context("cannot drop the rights of this process")?;
     signals::install(run.events())?;
     let ending = sending.ending(args.target.drain);
-    let outlet = sending.spawn(pace, run.events())?;
-    let budget = Budget::new(args.limits.queue, usize::try_from(args.limits.queue_bytes)?);
-    let intake = Intake::new(outlet, budget, WhenFull::Block, admission, shared.clone())
+    let timetable = Timetable::new(pace);
+    let outlet = sending.spawn(timetable.clone(), run.events())?;
+    let queue_bytes = usize::try_from(args.limits.queue_bytes)?;
+    let budgets = Budgets::new(targets.len(), args.limits.queue, queue_bytes);
+    let intake = Intake::new(outlet, budgets, WhenFull::Block, admission, shared.clone())
         .limit(limit)
-        .span(span)
-        .range(args.from, args.until);
+        .duration(duration, pace)
+        .timetable(timetable)
+        .with_ends();
     source.spawn(intake, shared, run.events())?;
     Ok(Running::new(run, || (), ending))
 }
 
-/// The pace, and how much captured time to replay: at a multiple of the captured pace `--duration` is so much
-/// of the file, exactly, and nothing is cut off.
-fn pace(args: &ReplayArgs) -> anyhow::Result<(Pace, Option<Duration>)> {
+fn pace(args: &ReplayArgs) -> anyhow::Result<Pace> {
     if let Some(Rates { from, to }) = args.rate {
         let over = match (args.over, from == to) {
             (Some(over), false) => over,
@@ -97,16 +102,10 @@ fn pace(args: &ReplayArgs) -> anyhow::Result<(Pace, Option<Duration>)> {
             (Some(_), true) => bail!("--over needs a --rate that grows, such as 100/s..2000/s"),
             (None, false) => bail!("--rate {from}/s..{to}/s needs --over, such as --over 5m"),
         };
-        return Ok((Pace::Rate(Rate { from, to, over }), None));
+        return Ok(Pace::Rate(Rate { from, to, over }));
     }
-    let factor = match args.speed {
-        Speed::Max => return Ok((Pace::Max, None)),
-        Speed::Factor(factor) => factor,
-    };
-    let captured =
-        |duration: Duration| Duration::try_from_secs_f64(duration.as_secs_f64() * factor);
-    // With gaps cut, captured time says nothing about how long it takes.
-    let span = args.duration.filter(|_| args.max_gap.is_none()).map(captured);
-    let span = span.transpose().context("--duration times --speed")?;
-    Ok((Pace::Captured { factor, max_gap: args.max_gap }, span))
+    Ok(match args.speed {
+        Speed::Max => Pace::Max,
+        Speed::Factor(factor) => Pace::Captured { factor, max_gap: args.max_gap },
+    })
 }

@@ -4,6 +4,7 @@
 //! late. Guaranteed: every moment is reckoned from one origin, so the millionth request drifts no more than
 //! the first; what cannot be expressed is the far future, not an overflow.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -69,7 +70,31 @@ impl Rate {
     }
 }
 
+/// A schedule that whoever decides what to queue can look into, on the thread that keeps to it: nobody waits
+/// for the lock.
+#[derive(Clone)]
+pub struct Timetable(Arc<Mutex<Schedule>>);
+
+impl Timetable {
+    /// Begins with the first request.
+    pub fn new(pace: Pace) -> Self {
+        Self(Arc::new(Mutex::new(Schedule::new(pace))))
+    }
+
+    /// When this request is due, handed on at `now`.
+    pub fn due(&self, message: &Message, now: Instant) -> Option<Instant> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).due(message, now)
+    }
+
+    /// When this request would be due if it were the next to be handed on.
+    pub fn look(&self, message: &Message) -> Option<Instant> {
+        let mut copy = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        copy.due(message, Instant::now())
+    }
+}
+
 /// See the module's description.
+#[derive(Clone, Copy)]
 pub struct Schedule {
     pace: Pace,
     /// When the first request was due.
@@ -107,6 +132,12 @@ impl Schedule {
         };
         self.count += 1;
         Some(start + Duration::try_from_secs_f64(seconds).map_or(FAR, |after| after.min(FAR)))
+    }
+
+    /// How long after the first this request would be due if it were the next; `None` where nothing is due.
+    pub fn after(mut self, message: &Message) -> Option<Duration> {
+        let due = self.due(message, Instant::now())?;
+        Some(due.saturating_duration_since(self.start?))
     }
 
     /// Captured time since the first request, long gaps cut.

@@ -5,11 +5,13 @@
 //! ```
 //!
 //! The channel has no bound of its own: the queue's budget lets out only so many messages, and a batch has at
-//! least one. Its sending half never blocks and needs no runtime. There is no thread in between: at 2,000
+//! least one. Its sending half never blocks and needs no runtime. Each target has a budget of its own: what found
+//! no room there while others had some is shed from it alone, as `queue_full`. There is no thread in between: at 2,000
 //! requests/s each would cost a wake-up for every batch.
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -21,15 +23,23 @@ use tokio::time::Instant;
 
 use super::intake::{Outlet, Queued};
 use super::priority;
-use super::queue::Permit;
-use super::schedule::{Pace, Schedule};
+use super::queue::{Budget, Permit, Permits};
+use super::schedule::Timetable;
 use super::shared::Consumer;
 use super::supervise::{Ending, Event, spawn};
-use crate::replay::{Job, ReplayConfig, Replayer, Stop};
+use crate::model::Message;
+use crate::model::ledger::ShedLater;
+use crate::replay::{Batch, Job, ReplayConfig, Replayer, Stop};
+
+/// Bytes of ended connections between capture and replayers at most. Of those beyond it nobody is told: theirs to
+/// v2 close when they have been idle for long.
+const ENDED: usize = 1 << 20;
 
 /// Replayers that are set up but not started, one for each target: no thread, no connection.
 pub struct Sending {
     replayers: Vec<Replayer>,
+    /// Copies for which each had no room.
+    full: Vec<Arc<AtomicU64>>,
     stop_tx: watch::Sender<Stop>,
     is_idle: bool,
 }
@@ -39,6 +49,7 @@ impl Sending {
     pub fn new(configs: &[ReplayConfig]) -> anyhow::Result<Self> {
         Ok(Self {
             replayers: configs.iter().map(Replayer::new).collect::<Result<_, _>>()?,
+            full: configs.iter().map(|_| Arc::default()).collect(),
             stop_tx: watch::channel(Stop::Go).0,
             is_idle: false,
         })
@@ -52,11 +63,15 @@ impl Sending {
 
     /// Where their counts can be read.
     pub fn consumers(&self) -> Vec<Consumer> {
-        let consumer = |replayer: &Replayer| {
-            let counts = replayer.counts();
-            Consumer::Target(Box::new(move || counts.snapshot()))
+        let consumer = |(replayer, full): (&Replayer, &Arc<AtomicU64>)| {
+            let (counts, full) = (replayer.counts(), Arc::clone(full));
+            Consumer::Target(Box::new(move || {
+                let mut counts = counts.snapshot();
+                counts.shed.add(ShedLater::QueueFull, full.load(Ordering::Acquire));
+                counts
+            }))
         };
-        self.replayers.iter().map(consumer).collect()
+        self.replayers.iter().zip(&self.full).map(consumer).collect()
     }
 
     /// How to tell it to come to an end; after the first signal it has `drain` to do so.
@@ -72,18 +87,18 @@ impl Sending {
     }
 
     /// Starts the replayers. Returns where batches go in; the end of all is reported as an event.
-    pub fn spawn(self, pace: Pace, event_tx: Sender<Event>) -> anyhow::Result<Outlet> {
+    pub fn spawn(self, timetable: Timetable, event_tx: Sender<Event>) -> anyhow::Result<Outlet> {
         // One thread for the loops and all requests: cheaper than handing them between threads.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("cannot start the async runtime")?;
-        let Self { replayers, stop_tx, is_idle } = self;
-        let (mut job_txs, mut runs) = (Vec::new(), Vec::new());
-        for replayer in replayers {
-            let (job_tx, job_rx) = mpsc::unbounded_channel();
-            job_txs.push(job_tx);
-            runs.push(replayer.run(job_rx, stop_tx.subscribe()));
+        let Self { replayers, full, stop_tx, is_idle } = self;
+        let (mut ways, mut runs) = (Vec::new(), Vec::new());
+        for (replayer, full) in replayers.into_iter().zip(full) {
+            let (batch_tx, batch_rx) = mpsc::unbounded_channel();
+            ways.push(Way::new(batch_tx, full));
+            runs.push(replayer.run(batch_rx, stop_tx.subscribe()));
         }
         let all: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(join_all(runs).map(drop));
         if !is_idle {
@@ -95,8 +110,7 @@ impl Sending {
         } else {
             at_idle_priority(runtime, all, stop_tx.subscribe(), event_tx)?;
         }
-        let mut schedule = Schedule::new(pace);
-        Ok(Box::new(move |batch| fan_out(jobs(batch, &mut schedule), &job_txs)))
+        Ok(Box::new(move |queued, ended| fan_out(queued, ended, &timetable, &mut ways)))
     }
 }
 
@@ -141,25 +155,107 @@ fn at_idle_priority(
     Ok(())
 }
 
-/// A job for one of several targets. The permit is given back when the last is over.
-type SharedJob = Job<Arc<Permit>>;
-
-fn jobs(batch: Vec<Queued>, schedule: &mut Schedule) -> Vec<SharedJob> {
-    let now = Instant::now();
-    let job = |(message, permit)| Job {
-        due: schedule.due(&message, now),
-        message,
-        guard: Arc::new(permit),
-    };
-    batch.into_iter().map(job).collect()
+/// The way to one target.
+struct Way {
+    batch_tx: mpsc::UnboundedSender<Batch<Permit>>,
+    /// Copies for which it had no room.
+    full: Arc<AtomicU64>,
+    /// What may be told of ended connections.
+    ends: Arc<Budget>,
+    /// Jobs of the batch at hand.
+    jobs: Vec<Job<Permit>>,
 }
 
-/// Gives every target a copy; false when one of them takes none any more.
-fn fan_out(jobs: Vec<SharedJob>, job_txs: &[mpsc::UnboundedSender<Vec<SharedJob>>]) -> bool {
-    let Some((last, others)) = job_txs.split_last() else { return false };
-    let mut is_taken = true;
-    for job_tx in others {
-        is_taken &= job_tx.send(jobs.clone()).is_ok();
+impl Way {
+    fn new(batch_tx: mpsc::UnboundedSender<Batch<Permit>>, full: Arc<AtomicU64>) -> Self {
+        Self { batch_tx, full, ends: Budget::new(usize::MAX, ENDED), jobs: Vec::new() }
     }
-    last.send(jobs).is_ok() && is_taken
+
+    /// Adds a copy, if there was room for it.
+    fn add(
+        &mut self,
+        permit: Option<Permit>,
+        due: Option<Instant>,
+        message: impl FnOnce() -> Message,
+    ) {
+        match permit {
+            Some(guard) => self.jobs.push(Job { message: message(), due, guard }),
+            // Behind the count of those queued, which is published by now: nobody sees more than the whole.
+            None => {
+                self.full.fetch_add(1, Ordering::Release);
+            }
+        }
+    }
+
+    /// Sends the batch; false when nobody takes it any more.
+    fn send(&mut self, mut ended: Vec<u64>) -> bool {
+        let jobs = std::mem::take(&mut self.jobs);
+        let guard = match ended.len() {
+            0 => None,
+            len => self.ends.try_take(len * size_of::<u64>()),
+        };
+        if guard.is_none() {
+            ended.clear();
+        }
+        if jobs.is_empty() && ended.is_empty() {
+            return !self.batch_tx.is_closed();
+        }
+        self.batch_tx.send(Batch { jobs, ended, guard }).is_ok()
+    }
+}
+
+/// Gives every target a copy of what it has room for; false when one of them takes none any more.
+fn fan_out(queued: Vec<Queued>, ended: Vec<u64>, timetable: &Timetable, ways: &mut [Way]) -> bool {
+    let Some((first, others)) = ways.split_first_mut() else { return false };
+    let now = Instant::now();
+    first.jobs.reserve_exact(queued.len());
+    for (message, permits) in queued {
+        let due = timetable.due(&message, now);
+        let Permits { first: permit, others: permits } = permits;
+        for (way, permit) in others.iter_mut().zip(permits) {
+            way.add(permit, due, || message.clone());
+        }
+        first.add(permit, due, || message);
+    }
+    let mut is_taken = true;
+    for way in others {
+        is_taken &= way.send(ended.clone());
+    }
+    first.send(ended) && is_taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::queue::Budgets;
+    use crate::app::schedule::Pace;
+    use crate::app::tests::request;
+
+    #[test]
+    fn each_target_gets_what_it_has_room_for_and_the_rest_is_counted() {
+        let (mut ways, mut rxs) = (Vec::new(), Vec::new());
+        for _ in 0..2 {
+            let (batch_tx, batch_rx) = mpsc::unbounded_channel();
+            ways.push(Way::new(batch_tx, Arc::default()));
+            rxs.push(batch_rx);
+        }
+        let (mut budgets, timetable) = (Budgets::new(2, 3, 1 << 20), Timetable::new(Pace::Live));
+        let mut give = |ended: &[u64]| {
+            let message = || request(b"GET / HTTP/1.1\r\n\r\n");
+            let room = std::iter::from_fn(|| budgets.try_take(1));
+            let queued = room.map(|permits| (message(), permits)).collect();
+            assert!(fan_out(queued, ended.to_vec(), &timetable, &mut ways));
+            let full = |way: &Way| way.full.load(Ordering::Relaxed);
+            (full(&ways[0]), full(&ways[1]))
+        };
+        assert_eq!(give(&[7]), (0, 0));
+        // The second is done with its jobs, the first hangs.
+        let batch = rxs[1].try_recv().expect("a batch");
+        assert_eq!((batch.jobs.len(), batch.ended), (3, vec![7]));
+        drop(batch.jobs);
+        assert_eq!(give(&[]), (3, 0));
+        assert_eq!(rxs[1].try_recv().expect("a batch").jobs.len(), 3);
+        assert_eq!(rxs[0].try_recv().expect("a batch").jobs.len(), 3);
+        assert!(rxs[0].try_recv().is_err(), "nothing more for who has no room");
+    }
 }

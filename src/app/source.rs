@@ -4,21 +4,20 @@
 //! Guaranteed: everything before a fault is delivered; a fault ends its own file only and is an error
 //! behind the last; a file that is only cut off at its end is no error, but said, by its name.
 
-use std::time::Duration;
-
 use anyhow::bail;
 use crossbeam_channel::Sender;
 
 use super::files::{Family, Files, Opened};
 use super::intake::{Flow, Intake};
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, Seen};
 use super::recordings::Recordings;
+use super::rounds::{Range, Shift};
 use super::shared::{CaptureCounts, Shared};
 use super::supervise::{Event, spawn};
 use crate::capture::file::CaptureFile;
 use crate::cli::units::Rounds;
 use crate::http::Config;
-use crate::model::{Message, Timestamp, Watch};
+use crate::model::Watch;
 use crate::reassemble::Limits;
 
 /// Frames or records read from a file before what they completed is handed on. From a pipe it is one: the
@@ -34,8 +33,18 @@ pub(super) fn batch_of(name: &str) -> usize {
 pub struct Source {
     files: Files,
     reading: Reading,
-    /// The names, to open them again, and how often they are read.
-    again: Option<(Vec<String>, Rounds)>,
+    /// Which part of them is wanted.
+    range: Range,
+    again: Option<Again>,
+}
+
+/// How to read them more than once.
+struct Again {
+    /// Their names, to open them again.
+    names: Vec<String>,
+    rounds: Rounds,
+    /// Whether any message was sent so far.
+    is_sent: Box<dyn Fn() -> bool + Send>,
 }
 
 /// What goes on from one file to the next.
@@ -55,12 +64,24 @@ impl Source {
                 Reading::Recordings(Box::new(Recordings::new(watch, http)))
             }
         };
-        Self { files, reading, again: None }
+        Self { files, reading, range: Range::default(), again: None }
+    }
+
+    /// Of the messages, those of a range of captured time.
+    pub fn within(mut self, range: Range) -> Self {
+        self.range = range;
+        self
     }
 
     /// Reads the files of these names again and again. Each round is captured time behind the one before.
-    pub fn repeated(mut self, names: &[String], rounds: Rounds) -> Self {
-        self.again = Some((names.to_vec(), rounds));
+    /// `is_sent` says after a round whether any message was sent so far: without any there is no end.
+    pub fn repeated(
+        mut self,
+        names: &[String],
+        rounds: Rounds,
+        is_sent: impl Fn() -> bool + Send + 'static,
+    ) -> Self {
+        self.again = Some(Again { names: names.to_vec(), rounds, is_sent: Box::new(is_sent) });
         self
     }
 
@@ -78,45 +99,46 @@ impl Source {
     ) -> anyhow::Result<()> {
         // The channel is closed before the end is reported: the consumer can come to its own.
         let read = move || {
-            self.read(|messages, counts| match shared.is_stopped() {
+            self.read(|seen, counts| match shared.is_stopped() {
                 true => Flow::Enough,
-                false => intake.take(messages, counts),
+                false => intake.take(seen, counts),
             })
         };
         spawn("file", event_tx, Event::CaptureEnded, read)
     }
 
     /// Reads to the end, or until the sink has enough. What was unfinished comes last.
-    pub fn read(
-        mut self,
-        mut sink: impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
-    ) -> anyhow::Result<()> {
-        let Some((names, rounds)) = self.again.take() else {
-            return self.round(&mut sink).map(drop);
-        };
-        let mut shift = Shift::default();
+    pub fn read(mut self, mut sink: impl FnMut(Seen, CaptureCounts) -> Flow) -> anyhow::Result<()> {
+        let (mut range, mut shift) = (std::mem::take(&mut self.range), Shift::default());
+        let again = self.again.take();
         let mut round = 0;
         loop {
-            let mut shifted = |mut messages: Vec<Message>, counts| {
-                messages.iter_mut().for_each(|message| shift.apply(message, round));
-                sink(messages, counts)
+            let mut part = |mut seen: Seen, counts| {
+                range.apply(&mut seen);
+                shift.apply(&mut seen, round);
+                sink(seen, counts)
             };
-            if self.round(&mut shifted)? == Flow::Enough {
+            if self.round(&mut part)? == Flow::Enough {
                 return Ok(());
             }
+            let Some(Again { names, rounds, is_sent }) = &again else { return Ok(()) };
             round += 1;
-            let is_last = matches!(rounds, Rounds::Times(times) if round >= times);
-            if is_last || shift.is_empty() {
-                return Ok(());
+            match *rounds {
+                Rounds::Times(times) if round >= times || shift.is_empty() => return Ok(()),
+                Rounds::Forever if !is_sent() => bail!(
+                    "nothing in {} is to be sent, so --loop forever would not end; `inspect` shows what is \
+                     there, and --methods, -p, --from and --until decide",
+                    self.files.names()
+                ),
+                _ => self.files = Files::open(names)?,
             }
-            self.files = Files::open(&names)?;
         }
     }
 
     /// Reads all files once.
     fn round(
         &mut self,
-        sink: &mut impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
+        sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow,
     ) -> anyhow::Result<Flow> {
         let mut fault = None;
         let mut faults = 0_usize;
@@ -148,46 +170,12 @@ impl Source {
     }
 }
 
-/// Puts each round behind the one before: its times, and its connections, which are others.
-#[derive(Default)]
-struct Shift {
-    /// First and last time of the first round.
-    span: Option<(Timestamp, Timestamp)>,
-}
-
-impl Shift {
-    /// Between the last message of a round and the first of the next.
-    const PAUSE: Duration = Duration::from_millis(1);
-    /// Connections of a recording bear their own numbers; no file has so many.
-    const CONNECTIONS: u32 = 40;
-
-    fn apply(&mut self, message: &mut Message, round: u64) {
-        let at = message.first_byte;
-        if round == 0 {
-            let (first, last) = self.span.get_or_insert((at, at));
-            (*first, *last) = ((*first).min(at), (*last).max(at));
-            return;
-        }
-        let Some((first, last)) = self.span else { return };
-        let rounds = u32::try_from(round).unwrap_or(u32::MAX);
-        let by = (last.since(first) + Self::PAUSE).saturating_mul(rounds);
-        message.first_byte = message.first_byte + by;
-        message.last_byte = message.last_byte + by;
-        message.conn = message.conn.wrapping_add(round << Self::CONNECTIONS);
-    }
-
-    /// Whether the first round gave nothing: no other will.
-    fn is_empty(&self) -> bool {
-        self.span.is_none()
-    }
-}
-
 impl Reading {
     /// Reads one file to its end.
     fn file(
         &mut self,
         opened: Opened,
-        sink: &mut impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
+        sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow,
     ) -> anyhow::Result<Flow> {
         match (self, opened) {
             (Self::Captures(pipeline), Opened::Capture(file)) => {
@@ -202,19 +190,16 @@ impl Reading {
     }
 }
 
-fn hand_on(
-    pipeline: &mut Pipeline,
-    sink: &mut impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
-) -> Flow {
-    let messages = pipeline.drain().collect();
+fn hand_on(pipeline: &mut Pipeline, sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow) -> Flow {
+    let seen = pipeline.seen();
     let (packets, streams, http) = pipeline.counts();
-    sink(messages, CaptureCounts { packets, streams, http, ..CaptureCounts::default() })
+    sink(seen, CaptureCounts { packets, streams, http, ..CaptureCounts::default() })
 }
 
 fn read_capture(
     mut file: CaptureFile,
     pipeline: &mut Pipeline,
-    sink: &mut impl FnMut(Vec<Message>, CaptureCounts) -> Flow,
+    sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow,
 ) -> anyhow::Result<Flow> {
     let batch = batch_of(file.name());
     loop {

@@ -105,13 +105,7 @@ pub struct ReplayArgs {
     #[arg(long, env = "SHADOWTAP_MAX_GAP", value_parser = units::duration, value_name = "TIME", conflicts_with = "rate")]
     pub max_gap: Option<std::time::Duration>,
     /// Read the files so many times, or `forever`, each round behind the one before. Not with a pipe.
-    #[arg(
-        long = "loop",
-        env = "SHADOWTAP_LOOP",
-        value_parser = units::rounds,
-        value_name = "N",
-        conflicts_with_all = ["from", "until"]
-    )]
+    #[arg(long = "loop", env = "SHADOWTAP_LOOP", value_parser = units::rounds, value_name = "N")]
     pub rounds: Option<units::Rounds>,
     /// Pass over requests before this time (RFC 3339), or before so long after the first, such as 5m.
     #[arg(long, env = "SHADOWTAP_FROM", value_parser = units::moment, value_name = "TIME")]

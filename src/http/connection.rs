@@ -61,6 +61,11 @@ impl Connection {
         }
     }
 
+    /// No more requests will come. Says whether any came, once: an idle connection has no room for a flag.
+    pub(super) fn end_requests(&mut self) -> bool {
+        mem::take(&mut self.pairing.requests) > 0
+    }
+
     /// Memory held beyond the struct itself, in bytes.
     pub(super) fn held(&self) -> usize {
         self.low.held() + self.high.held() + self.pairing.held()

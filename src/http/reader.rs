@@ -1,7 +1,8 @@
 //! The HTTP reader: a [`StreamHandler`] that turns connections into messages.
 //!
 //! In: stream events. Out: [`HttpReader::drain`], the messages completed since the last call, in
-//! order of completion, and [`HttpReader::counts`].
+//! order of completion; [`HttpReader::ended`], the connections from which no request will come any
+//! more; and [`HttpReader::counts`].
 
 use super::connection::{Connection, Context};
 use crate::model::ledger::HttpCounts;
@@ -34,11 +35,15 @@ impl Default for Config {
     }
 }
 
+/// Ended connections that are kept until they are asked for; others are not told.
+const MAX_ENDED: usize = 1 << 16;
+
 /// See the module's description.
 #[derive(Debug, Default)]
 pub struct HttpReader {
     config: Config,
     out: Vec<Message>,
+    ended: Vec<u64>,
     counts: HttpCounts,
 }
 
@@ -51,6 +56,18 @@ impl HttpReader {
     /// The messages completed since the last call.
     pub fn drain(&mut self) -> std::vec::Drain<'_, Message> {
         self.out.drain(..)
+    }
+
+    /// The connections with requests whose client has ended them since the last call. All their
+    /// requests came before.
+    pub fn ended(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.ended)
+    }
+
+    fn end(&mut self, conn: u64, flow: &mut Connection) {
+        if flow.end_requests() && self.ended.len() < MAX_ENDED {
+            self.ended.push(conn);
+        }
     }
 
     /// What was counted so far.
@@ -84,10 +101,14 @@ impl StreamHandler for HttpReader {
 
     fn finished(&mut self, info: &FlowInfo, flow: &mut Connection, side: Side, _at: Timestamp) {
         flow.finished(side, &mut self.context(info));
+        if flow.client == Some(side) {
+            self.end(info.conn, flow);
+        }
     }
 
     fn closed(&mut self, info: &FlowInfo, mut flow: Connection, _at: Timestamp, why: CloseReason) {
         flow.closed(why, &mut self.context(info));
+        self.end(info.conn, &mut flow);
     }
 
     fn held(&self, flow: &Connection) -> usize {

@@ -209,6 +209,8 @@ causes!(
         Timeout = "timeout",
         /// v2 closed or reset the connection before it had answered.
         Reset = "reset",
+        /// v2 said that it ends the HTTP/2 connection in good order, and has not taken this request up.
+        GoAway = "goaway",
         /// v2 closed or reset the connection within its answer.
         BrokenAnswer = "broken_answer",
         /// v2's answer is not HTTP.
@@ -225,7 +227,9 @@ causes!(
     ShedLater, SHED_LATER {
         /// Not among the share of connections that this target gets.
         SampledOut = "sampled_out",
-        /// Later than `--max-lag` when its turn came.
+        /// This target's share of the queue was full when others took it.
+        QueueFull = "queue_full",
+        /// Later than `--max-lag` when its turn came, or while it waited for its turn.
         Lag = "lag",
         /// Behind a request of its connection that failed, with `--on-break stop`.
         PredecessorFailed = "predecessor_failed",
@@ -251,6 +255,8 @@ pub struct TargetCounts {
     pub shed: Tally<ShedLater, SHED_LATER>,
     /// Copies waiting their turn or under way.
     pub in_flight: u64,
+    /// Of all, those given to the transport whose framing can be read in two ways. Beside the sum.
+    pub ambiguous_sent: u64,
     /// Queued but not yet taken over by the replayer: computed, see [`Snapshot::settle`].
     pub in_transit: u64,
     /// How long things took.

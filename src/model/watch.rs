@@ -35,9 +35,9 @@ pub struct Watch {
     pub ports: Vec<u16>,
     /// Whose servers count.
     pub servers: Servers,
-    /// Where v2 listens: connections to it are ours, or at least not v1's.
+    /// Where v2 listens, or a proxy on the way to it: connections to it are ours, or at least not v1's.
     pub excluded: HashSet<Endpoint>,
-    /// Connections of this process to v2, by their local endpoints.
+    /// Connections of this process to v2.
     pub own: OwnConnections,
 }
 
@@ -60,7 +60,7 @@ impl Watch {
         key: &FlowKey,
         opener: Option<Side>,
     ) -> Result<Option<Side>, Ignored> {
-        if [Side::Low, Side::High].iter().any(|&side| self.own.contains(key.end(side))) {
+        if self.own.contains(key) {
             return Err(Ignored::OwnConnection);
         }
         let mut refused = Ignored::OtherPort;
@@ -86,6 +86,12 @@ impl Watch {
             Some(_) if both => Ok(None),
             Some(side) => Ok(Some(side)),
         }
+    }
+
+    /// Whether this is the endpoint of a watched server.
+    pub fn is_server(&self, endpoint: Endpoint) -> bool {
+        let is_watched = self.ports.is_empty() || self.ports.contains(&endpoint.port);
+        is_watched && self.servers.include(endpoint.ip)
     }
 
     /// Why this endpoint cannot be the server of a watched connection; `None` when it can.
@@ -131,7 +137,9 @@ mod tests {
         let watch = watch();
         let (key, _) = FlowKey::new(end(2, 5000), end(1, 80));
         assert!(watch.server_side(&key, None).is_ok());
-        watch.own.add(end(2, 5000), std::time::Instant::now());
+        watch.own.add(end(2, 5000), end(3, 80), std::time::Instant::now());
+        assert!(watch.server_side(&key, None).is_ok(), "v1's, from the same port");
+        watch.own.add(end(2, 5000), end(1, 80), std::time::Instant::now());
         assert_eq!(watch.server_side(&key, None), Err(Ignored::OwnConnection));
     }
 

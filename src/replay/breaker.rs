@@ -2,7 +2,8 @@
 //!
 //! In: how requests ended. Out: whether the next one may go. Guaranteed: while v2 is taken for dead at most
 //! one request goes at a time, as a probe, after pauses that double from [`PAUSE`] to [`LONGEST`]; the first
-//! that is not refused ends it. Pure: time is given.
+//! probe that is not refused ends it. What was begun before says nothing of v2 as it is now. Pure: time is
+//! given.
 
 use std::time::Duration;
 
@@ -26,6 +27,17 @@ enum State {
     Probing { pause: Duration },
 }
 
+/// Whether a request may go, and as what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Pass {
+    /// Like any other.
+    Go,
+    /// To find out whether v2 is alive.
+    Probe,
+    /// It may not.
+    No,
+}
+
 /// See the module's description.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Breaker {
@@ -40,25 +52,34 @@ impl Breaker {
     }
 
     /// Whether a request may go now.
-    pub fn lets_pass(&mut self, now: Instant) -> bool {
+    pub fn lets_pass(&mut self, now: Instant) -> Pass {
         match self.state {
-            State::Alive(_) => true,
+            State::Alive(_) => Pass::Go,
             State::Dead { until, pause } if now >= until => {
                 self.state = State::Probing { pause };
-                true
+                Pass::Probe
             }
-            State::Dead { .. } | State::Probing { .. } => false,
+            State::Dead { .. } | State::Probing { .. } => Pass::No,
         }
     }
 
     /// How a request ended: what the failure was, if it was one.
-    pub fn ended(&mut self, failure: Option<Failure>, now: Instant) {
+    pub fn ended(&mut self, failure: Option<Failure>, is_probe: bool, now: Instant) {
         let Some(after) = self.after else { return };
+        let is_probing = matches!(self.state, State::Probing { .. });
+        if is_probe != is_probing && !matches!(self.state, State::Alive(_)) {
+            return;
+        }
         let is_dead = matches!(
             failure,
             Some(Failure::Resolve | Failure::Refused | Failure::Connect | Failure::Tls)
         );
         self.state = match self.state {
+            // It never came to connecting: the next request is the probe.
+            State::Probing { pause } if failure == Some(Failure::Unsendable) => {
+                State::Dead { until: now, pause }
+            }
+            alive if failure == Some(Failure::Unsendable) => alive,
             State::Alive(n) if is_dead && n + 1 >= after => {
                 tracing::warn!(
                     "v2 does not take connections: what is due meanwhile is shed, as `breaker`"
@@ -70,13 +91,13 @@ impl Breaker {
                 let pause = (pause * 2).min(LONGEST);
                 State::Dead { until: now + pause, pause }
             }
-            // Those that were under way when it broke say nothing new.
-            dead @ State::Dead { .. } if is_dead => dead,
-            State::Alive(_) => State::Alive(0),
-            State::Dead { .. } | State::Probing { .. } => {
+            State::Probing { .. } => {
                 tracing::info!("v2 takes connections again");
                 State::Alive(0)
             }
+            // Those that were under way when it broke say nothing.
+            dead @ State::Dead { .. } => dead,
+            State::Alive(_) => State::Alive(0),
         };
     }
 }
@@ -90,31 +111,54 @@ mod tests {
         let (start, refused) = (Instant::now(), Some(Failure::Refused));
         let after = |seconds| start + Duration::from_secs(seconds);
         let mut breaker = Breaker::new(Some(3));
-        breaker.ended(refused, start);
-        breaker.ended(refused, start);
-        breaker.ended(Some(Failure::Timeout), start);
-        assert!(breaker.lets_pass(start), "not in a row");
-        (0..5).for_each(|_| breaker.ended(refused, start));
-        assert!(!breaker.lets_pass(start));
-        assert!(breaker.lets_pass(after(1)) && !breaker.lets_pass(after(1)), "one probe");
-        breaker.ended(refused, after(1));
-        assert!(!breaker.lets_pass(after(2)), "the pause has doubled");
-        assert!(breaker.lets_pass(after(3)));
-        breaker.ended(None, after(3));
-        assert!(breaker.lets_pass(after(3)) && breaker.lets_pass(after(3)));
+        breaker.ended(refused, false, start);
+        breaker.ended(refused, false, start);
+        breaker.ended(Some(Failure::Timeout), false, start);
+        assert_eq!(breaker.lets_pass(start), Pass::Go, "not in a row");
+        (0..5).for_each(|_| breaker.ended(refused, false, start));
+        assert_eq!(breaker.lets_pass(start), Pass::No);
+        let one = (breaker.lets_pass(after(1)), breaker.lets_pass(after(1)));
+        assert_eq!(one, (Pass::Probe, Pass::No));
+        breaker.ended(refused, true, after(1));
+        assert_eq!(breaker.lets_pass(after(2)), Pass::No, "the pause has doubled");
+        assert_eq!(breaker.lets_pass(after(3)), Pass::Probe);
+        breaker.ended(None, true, after(3));
+        assert_eq!(
+            (breaker.lets_pass(after(3)), breaker.lets_pass(after(3))),
+            (Pass::Go, Pass::Go)
+        );
+    }
+
+    #[test]
+    fn only_the_probe_decides() {
+        let (start, refused) = (Instant::now(), Some(Failure::Refused));
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut breaker = Breaker::new(Some(1));
+        breaker.ended(refused, false, start);
+        breaker.ended(None, false, start);
+        assert_eq!(breaker.lets_pass(start), Pass::No, "that one had its connection before");
+        assert_eq!(breaker.lets_pass(after(1)), Pass::Probe);
+        breaker.ended(None, false, after(1));
+        breaker.ended(refused, false, after(1));
+        assert_eq!(breaker.lets_pass(after(30)), Pass::No, "the probe is still under way");
+        breaker.ended(Some(Failure::Unsendable), true, after(30));
+        assert_eq!(breaker.lets_pass(after(30)), Pass::Probe, "the last one found nothing out");
+        breaker.ended(refused, true, after(30));
+        assert_eq!(breaker.lets_pass(after(31)), Pass::No);
     }
 
     #[test]
     fn pauses_have_a_limit_and_without_a_number_nothing_breaks() {
         let (mut now, refused) = (Instant::now(), Some(Failure::Connect));
         let mut breaker = Breaker::new(Some(1));
+        breaker.ended(refused, false, now);
         for _ in 0..20 {
-            breaker.ended(refused, now);
             now += LONGEST;
-            assert!(breaker.lets_pass(now));
+            assert_eq!(breaker.lets_pass(now), Pass::Probe);
+            breaker.ended(refused, true, now);
         }
         let mut never = Breaker::new(None);
-        (0..1000).for_each(|_| never.ended(refused, now));
-        assert!(never.lets_pass(now));
+        (0..1000).for_each(|_| never.ended(refused, false, now));
+        assert_eq!(never.lets_pass(now), Pass::Go);
     }
 }

@@ -62,6 +62,16 @@ impl Proxy {
         Ok(Self(url))
     }
 
+    /// Its name or address; an IPv6 address is in brackets.
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.0.port_or_known_default().unwrap_or_default()
+    }
+
     /// Whether TLS is spoken with the proxy itself.
     pub(super) fn is_tls(&self) -> bool {
         self.0.scheme() == "https"

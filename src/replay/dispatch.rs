@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::model::ledger::{Failure, ShedLater, StatusClass, TargetCounts};
 
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Pass};
 use super::http_client::HttpClient;
 use super::http2::Http2;
 use super::lanes::Lanes;
@@ -26,7 +26,7 @@ use super::timer::Timer;
 use super::timing::Stopwatch;
 use super::transport::{Answer, Transport};
 use super::wire::Wire;
-use super::{Client, Job, OnBreak, Order, ReplayConfig, ReplayError, Stop};
+use super::{Batch, Client, Job, OnBreak, Order, ReplayConfig, ReplayError, Stop};
 
 /// How long, after everything was given up, jobs that are still on their way into the channel are
 /// waited for, so that they are counted here. The app closes the channel long before.
@@ -121,7 +121,7 @@ impl Replayer {
     /// Everything happens within the calling task, so a current-thread runtime serves best.
     pub async fn run<G: Send + 'static>(
         self,
-        batch_rx: mpsc::UnboundedReceiver<Vec<Job<G>>>,
+        batch_rx: mpsc::UnboundedReceiver<Batch<G>>,
         stop_rx: watch::Receiver<Stop>,
     ) -> TargetCounts {
         let Self { client, rules, published } = self;
@@ -145,6 +145,8 @@ struct Over<G> {
     lane: u64,
     due: Option<Instant>,
     start: Instant,
+    /// Whether it was to find out if v2 is alive.
+    is_probe: bool,
     /// `Err` when the program is at fault.
     result: Result<Result<Answer, Failure>, ()>,
     /// Dropped once it is counted.
@@ -200,7 +202,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
     /// See [`Replayer::run`].
     pub async fn run(
         mut self,
-        mut batch_rx: mpsc::UnboundedReceiver<Vec<Job<G>>>,
+        mut batch_rx: mpsc::UnboundedReceiver<Batch<G>>,
         mut stop_rx: watch::Receiver<Stop>,
     ) -> TargetCounts {
         if self.serve(&mut batch_rx, &mut stop_rx).await == End::GivenUp {
@@ -213,7 +215,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
     /// Takes jobs and sends them, until there are no more or it is time to give up.
     async fn serve(
         &mut self,
-        batch_rx: &mut mpsc::UnboundedReceiver<Vec<Job<G>>>,
+        batch_rx: &mut mpsc::UnboundedReceiver<Batch<G>>,
         stop_rx: &mut watch::Receiver<Stop>,
     ) -> End {
         let (mut open, mut stoppable) = (true, true);
@@ -229,6 +231,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
                 return End::Finished;
             }
             let next_due = self.lanes.next_due().filter(|_| self.has_room());
+            let next_late = self.next_late().filter(|_| !self.has_room());
             tokio::select! {
                 biased;
                 changed = stop_rx.changed(), if stoppable => match changed {
@@ -241,6 +244,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
                 },
                 () = wait_until(deadline) => return End::GivenUp,
                 () = wait_exactly(&mut timer, next_due) => {}
+                () = wait_until(next_late) => {}
                 Some(over) = self.under_way.next() => {
                     self.finish(over);
                     while let Some(Some(over)) = self.under_way.next().now_or_never() {
@@ -264,9 +268,9 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
         self.under_way.len() < self.rules.concurrency
     }
 
-    /// Puts jobs in their lanes.
-    fn take_over(&mut self, batch: Vec<Job<G>>) {
-        for job in batch {
+    /// Puts jobs in their lanes, and ends those from which no more will come.
+    fn take_over(&mut self, batch: Batch<G>) {
+        for job in batch.jobs {
             if !is_in_share(job.message.conn, self.rules.share) {
                 self.counts.shed.count(ShedLater::SampledOut);
                 continue;
@@ -279,25 +283,47 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             };
             self.lanes.push(lane, job.due, job);
         }
+        if self.rules.order == Order::Connection {
+            for conn in batch.ended {
+                if self.lanes.end(conn) {
+                    self.end(conn);
+                }
+            }
+        }
     }
 
-    /// Starts every request that may go now.
+    /// A captured connection has ended, and all of its requests are over.
+    fn end(&mut self, conn: u64) {
+        self.broken.pop(&conn);
+        self.transport.ended(conn);
+    }
+
+    /// When the next of those that wait for room is late beyond `max_lag`.
+    fn next_late(&self) -> Option<Instant> {
+        self.lanes.earliest()?.checked_add(self.rules.max_lag?)
+    }
+
+    /// Starts every request that may go now, and sheds what waited too long, whether there is room or not.
     fn start(&mut self) {
         if self.lanes.is_empty() {
             return;
         }
         let now = Instant::now();
-        while self.has_room() {
+        while self.has_room() || self.next_late().is_some_and(|late| late < now) {
             let Some((lane, due, job)) = self.lanes.take(now) else { return };
-            if let Some(cause) = self.sheds(lane, due, now) {
-                self.counts.in_flight -= 1;
-                self.counts.shed.count(cause);
-                drop(job);
-                self.over_in(lane, true);
-                continue;
-            }
+            let is_probe = match self.passes(lane, due, now) {
+                Ok(pass) => pass == Pass::Probe,
+                Err(cause) => {
+                    self.counts.in_flight -= 1;
+                    self.counts.shed.count(cause);
+                    drop(job);
+                    self.over_in(lane, true);
+                    continue;
+                }
+            };
             self.sent += 1;
             let Job { message, guard, .. } = job;
+            self.counts.ambiguous_sent += u64::from(message.anomalies.is_ambiguous());
             let (transport, n) = (Arc::clone(&self.transport), self.sent);
             let start = Instant::now();
             self.published.with(|published| published.watch.started(due, start));
@@ -305,35 +331,41 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             self.under_way.push(Box::pin(async move {
                 // The fault of one request must not end the others.
                 let result = AssertUnwindSafe(exchange).catch_unwind().await.map_err(drop);
-                Over { lane, due, start, result, guard }
+                Over { lane, due, start, is_probe, result, guard }
             }));
         }
     }
 
-    /// Why a request whose turn has come is not sent.
-    fn sheds(&mut self, lane: u64, due: Option<Instant>, now: Instant) -> Option<ShedLater> {
+    /// As what a request is sent whose turn has come, or why it is not.
+    fn passes(&mut self, lane: u64, due: Option<Instant>, now: Instant) -> Result<Pass, ShedLater> {
         if self.rules.on_break == OnBreak::Stop && self.broken.get(&lane).is_some() {
-            return Some(ShedLater::PredecessorFailed);
+            return Err(ShedLater::PredecessorFailed);
         }
         let lag = due.map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
         if self.rules.max_lag.is_some_and(|most| lag > most) {
-            return Some(ShedLater::Lag);
+            return Err(ShedLater::Lag);
         }
         // Only what is due at a time of its own can miss it.
-        (due.is_some() && !self.rules.breaker.lets_pass(now)).then_some(ShedLater::Breaker)
+        match due.map_or(Pass::Go, |_| self.rules.breaker.lets_pass(now)) {
+            Pass::No => Err(ShedLater::Breaker),
+            pass => Ok(pass),
+        }
     }
 
     /// Counts a request that is over, and lets the next of its connection go.
     fn finish(&mut self, over: Over<G>) {
         self.may_idle = true;
         self.counts.in_flight -= 1;
-        let Over { lane, due, start, result, guard } = over;
+        let Over { lane, due, start, is_probe, result, guard } = over;
         let is_answered = matches!(result, Ok(Ok(_)));
         let failure = match result {
             Ok(Err(failure)) => Some(failure),
             _ => None,
         };
-        self.rules.breaker.ended(failure, Instant::now());
+        // Only what is due at a time of its own is shed by the breaker, or need be.
+        if due.is_some() {
+            self.rules.breaker.ended(failure, is_probe, Instant::now());
+        }
         match result {
             Ok(Ok(answer)) => {
                 let class = StatusClass::of(answer.status);
@@ -356,12 +388,14 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
         if is_broken && self.rules.on_break == OnBreak::Stop {
             self.broken.put(lane, ());
         }
-        self.lanes.done(lane);
+        if self.lanes.done(lane) {
+            self.end(lane);
+        }
     }
 
     /// Ends everything: what waits is shed, what is under way is aborted, and what is still in the
     /// channel is taken over and shed.
-    async fn give_up(&mut self, batch_rx: &mut mpsc::UnboundedReceiver<Vec<Job<G>>>) {
+    async fn give_up(&mut self, batch_rx: &mut mpsc::UnboundedReceiver<Batch<G>>) {
         let waited = self.lanes.clear() as u64;
         self.counts.in_flight -= waited;
         self.counts.shed.add(ShedLater::DrainDeadline, waited);
@@ -375,8 +409,8 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
         self.counts.shed.add(ShedLater::CutOff, cut_off);
         self.publish();
         let shed = &mut self.counts.shed;
-        let mut give_up = |batch: Vec<Job<G>>| {
-            shed.add(ShedLater::DrainDeadline, batch.len() as u64);
+        let mut give_up = |batch: Batch<G>| {
+            shed.add(ShedLater::DrainDeadline, batch.jobs.len() as u64);
         };
         let stragglers = async {
             while let Some(batch) = batch_rx.recv().await {
@@ -398,6 +432,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             counts.failed = self.counts.failed;
             counts.shed = self.counts.shed;
             counts.in_flight = self.counts.in_flight;
+            counts.ambiguous_sent = self.counts.ambiguous_sent;
         });
     }
 }
@@ -461,7 +496,7 @@ mod tests {
         let job = |path| Job { message: get(1, path), due: None, guard: guard.clone() };
         let (batch_tx, batch_rx) = mpsc::unbounded_channel();
         let (_stop_tx, stop_rx) = watch::channel(Stop::Go);
-        batch_tx.send(vec![job("/panic"), job("/after")]).expect("send");
+        batch_tx.send(vec![job("/panic"), job("/after")].into()).expect("send");
         drop(batch_tx);
         let published = CountsHandle::new("x".into());
         let rules = Rules {

@@ -146,6 +146,11 @@ fn cause(error: &hyper::Error, broken: Failure, n: u64) -> Failure {
     let chain = std::iter::successors(error.source(), |&error| error.source());
     for error in chain {
         if let Some(error) = error.downcast_ref::<h2::Error>() {
+            // RFC 9113 section 6.8: streams over the last one that it names were not processed.
+            let is_graceful = error.reason() == Some(h2::Reason::NO_ERROR);
+            if error.is_go_away() && error.is_remote() && is_graceful {
+                return Failure::GoAway;
+            }
             // What this side complains of is not HTTP/2; what the other side complains of, or reset, is.
             let is_invalid = error.is_library() && !error.is_io();
             return if is_invalid { Failure::InvalidAnswer } else { broken };

@@ -9,7 +9,7 @@
 //! way is `Reset`: it may have been seen, so it is not sent again.
 //!
 //! Not mine: what cannot be expressed (see `request`). The local ports of the connections are not
-//! known to anyone, so only the marker keeps copies from being captured again. The pool may open
+//! known to anyone: only the proxy's address and the marker keep copies from being captured again. The pool may open
 //! a connection more than is needed while another becomes free; it keeps at most as many idle
 //! ones as requests may be in flight.
 
@@ -66,7 +66,7 @@ impl HttpClient {
             .connect_timeout(config.connect_timeout)
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(config.concurrency.max(1))
-            .dns_resolver(Arc::new(SystemResolver))
+            .dns_resolver(Arc::new(SystemResolver::default()))
             .tls_backend_preconfigured(client_config(is_tls, &config.trust, b"http/1.1")?)
             .build()
             .map_err(|err| ReplayError::Client(chain(&err)))?;

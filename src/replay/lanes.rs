@@ -2,9 +2,10 @@
 //!
 //! In: jobs, each with the number of its captured connection and perhaps the moment it is due.
 //! Out: jobs that may be sent now. Guaranteed: of each connection at most one job is out at a
-//! time, in the order in which they came, none before it is due; connections take turns in the
-//! order in which they became able to go. A lane exists only while it has work. Pure: no clock,
-//! no sockets; left to others are how many may be out at once and the telling of time.
+//! time, in the order in which they came, none before it is due; connections take turns, those with
+//! due times by them, the others in the order in which they became able to go. A lane exists only while
+//! it has work. Pure: no clock, no sockets; left to others are how many may be out at once and the
+//! telling of time.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -16,15 +17,17 @@ use tokio::time::Instant;
 struct Lane<T> {
     /// Jobs waiting, the next one first, each with its due time.
     waiting: VecDeque<(Option<Instant>, T)>,
+    /// Whether no more will come.
+    is_ended: bool,
 }
 
-/// All connections that have work. Each is in one of three states: its next job may go (`ready`),
-/// is not due yet (`timed`), or one of its jobs is out (neither).
+/// All connections that have work. Each is in one of three states: its next job may go at any time
+/// (`ready`), from some moment on (`timed`), or one of its jobs is out (neither).
 pub(super) struct Lanes<T> {
     lanes: AHashMap<u64, Lane<T>>,
-    /// Connections whose next job may go.
+    /// Connections whose next job has no due time.
     ready: VecDeque<u64>,
-    /// Connections whose next job is not due yet: (due, order of arrival, connection).
+    /// Connections whose next job has one, the earliest first: (due, order of arrival, connection).
     timed: BinaryHeap<Reverse<(Instant, u64, u64)>>,
     /// Breaks ties between equal due times by order of arrival.
     arrivals: u64,
@@ -51,35 +54,44 @@ impl<T> Lanes<T> {
             lane.waiting.push_back((due, job));
             return;
         }
-        self.lanes.insert(conn, Lane { waiting: VecDeque::from([(due, job)]) });
+        let waiting = VecDeque::from([(due, job)]);
+        self.lanes.insert(conn, Lane { waiting, is_ended: false });
         self.line_up(conn, due);
     }
 
     /// The next job that may go at `now`, with its connection, which gives no other until
     /// [`Self::done`], and its due time.
     pub fn take(&mut self, now: Instant) -> Option<(u64, Option<Instant>, T)> {
-        while let Some(&Reverse((due, _, conn))) = self.timed.peek() {
-            if due > now {
-                break;
+        let conn = match self.timed.peek() {
+            Some(&Reverse((due, _, conn))) if due <= now => {
+                self.timed.pop();
+                conn
             }
-            self.timed.pop();
-            self.ready.push_back(conn);
-        }
-        let conn = self.ready.pop_front()?;
+            _ => self.ready.pop_front()?,
+        };
         let (due, job) = self.lanes.get_mut(&conn)?.waiting.pop_front()?;
         self.waiting -= 1;
         Some((conn, due, job))
     }
 
-    /// The job of this connection that was out is over.
-    pub fn done(&mut self, conn: u64) {
-        let Some(lane) = self.lanes.get(&conn) else { return };
+    /// The job of this connection that was out is over. Says whether the connection is, too: it has ended, and
+    /// nothing waits.
+    pub fn done(&mut self, conn: u64) -> bool {
+        let Some(lane) = self.lanes.get(&conn) else { return false };
         match lane.waiting.front() {
             Some(&(due, _)) => self.line_up(conn, due),
-            None => {
-                self.lanes.remove(&conn);
-            }
+            None => return self.lanes.remove(&conn).is_some_and(|lane| lane.is_ended),
         }
+        false
+    }
+
+    /// No more jobs of this connection will come. Says whether it is over: nothing waits, and no job is out.
+    pub fn end(&mut self, conn: u64) -> bool {
+        match self.lanes.get_mut(&conn) {
+            Some(lane) => lane.is_ended = true,
+            None => return true,
+        }
+        false
     }
 
     /// When the next job is due, if none may go before that.
@@ -87,6 +99,11 @@ impl<T> Lanes<T> {
         if !self.ready.is_empty() {
             return None;
         }
+        self.earliest()
+    }
+
+    /// The earliest due time of those that are the next of their connection.
+    pub fn earliest(&self) -> Option<Instant> {
         self.timed.peek().map(|Reverse((due, _, _))| *due)
     }
 
@@ -152,6 +169,21 @@ mod tests {
             lanes.done(conn);
         }
         assert_eq!((lanes.lanes.len(), lanes.is_empty()), (0, true));
+    }
+
+    #[test]
+    fn a_connection_that_ended_is_over_when_its_last_job_is() {
+        let mut lanes = Lanes::new();
+        assert!(lanes.end(1), "nothing of it is here");
+        lanes.push(2, None, "2a");
+        lanes.push(2, None, "2b");
+        lanes.push(3, None, "3a");
+        assert!(!lanes.end(2));
+        let out = std::iter::from_fn(|| take(&mut lanes, Instant::now())).count();
+        assert_eq!((out, lanes.done(2), lanes.done(3)), (2, false, false));
+        assert_eq!(take(&mut lanes, Instant::now()), Some((2, "2b")));
+        assert!(!lanes.end(2), "its last one is out");
+        assert!(lanes.done(2));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Messages to v2: the order of connections, the time each is due, the transport.
 //!
-//! In: batches of [`Job`]s over a tokio channel, each a whole request with the moment it is due
-//! and a guard that holds its share of the queue. Out: the requests at v2, and
+//! In: [`Batch`]es of [`Job`]s over a tokio channel, each a whole request with the moment it is due
+//! and a guard that holds its share of the queue, and the captured connections that ended. Out: the requests at v2, and
 //! [`TargetCounts`](crate::model::ledger::TargetCounts) that account for every one of them.
 //!
 //! Guaranteed: no request is sent twice; requests of one captured connection leave one after the
@@ -53,6 +53,23 @@ pub struct Job<G> {
     pub due: Option<Instant>,
     /// Dropped when the request is over, however it ended: gives back its share of the queue.
     pub guard: G,
+}
+
+/// What happened, in this order: jobs, and then the ends of connections.
+#[derive(Clone, Debug)]
+pub struct Batch<G> {
+    /// Requests to send.
+    pub jobs: Vec<Job<G>>,
+    /// Captured connections from which no more jobs will come: theirs to v2 are closed behind the last.
+    pub ended: Vec<u64>,
+    /// Dropped when `ended` was looked at.
+    pub guard: Option<G>,
+}
+
+impl<G> From<Vec<Job<G>>> for Batch<G> {
+    fn from(jobs: Vec<Job<G>>) -> Self {
+        Self { jobs, ended: Vec::new(), guard: None }
+    }
 }
 
 /// What the replayer is asked to do, given through a `tokio::sync::watch` channel.

@@ -42,7 +42,7 @@ async fn replay_jobs<G: Send + 'static>(config: &ReplayConfig, jobs: Vec<Job<G>>
     let (_stop_tx, stop_rx) = watch::channel(Stop::Go);
     let replayer = Replayer::new(config).expect("replayer");
     let running = tokio::spawn(replayer.run(batch_rx, stop_rx));
-    batch_tx.send(jobs).expect("the replayer takes jobs");
+    batch_tx.send(jobs.into()).expect("the replayer takes jobs");
     drop(batch_tx);
     let counts = within(running).await.expect("the replayer does not panic");
     assert_eq!(counts.in_flight, 0, "{counts:?}");

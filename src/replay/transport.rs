@@ -27,6 +27,9 @@ pub(super) trait Transport: Send + Sync + 'static {
         n: u64,
     ) -> impl Future<Output = Result<Answer, Failure>> + Send;
 
+    /// No more requests of this captured connection will come, and none is under way.
+    fn ended(&self, _conn: u64) {}
+
     /// Closes what has been idle for too long. Says whether idle connections are left.
     fn sweep(&self, _now: Instant) -> bool {
         false

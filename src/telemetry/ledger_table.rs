@@ -169,6 +169,7 @@ fn copies(rows: &mut Rows, snapshot: &Snapshot, target: &TargetCounts) {
     rows.causes("shed", &target.shed);
     rows.part_if("in flight", target.in_flight);
     rows.part_if("in transit", target.in_transit);
+    rows.beside_if("with ambiguous framing", target.ambiguous_sent);
     rows.text(times::lines(&target.timing));
 }
 

@@ -45,13 +45,15 @@ pub struct Run {
     user: User,
     env: Vec<(String, String)>,
     stdin: Option<PathBuf>,
+    descriptors: Option<usize>,
 }
 
 impl Run {
     /// With these arguments, in the test's own network, as its own user.
     pub fn new<A: Into<OsString>>(args: impl IntoIterator<Item = A>) -> Self {
         let args = args.into_iter().map(Into::into).collect();
-        Self { args, place: Place::Host, user: User::Same, env: Vec::new(), stdin: None }
+        let (place, user, env) = (Place::Host, User::Same, Vec::new());
+        Self { args, place, user, env, stdin: None, descriptors: None }
     }
 
     /// More arguments.
@@ -84,12 +86,25 @@ impl Run {
         self
     }
 
+    /// With no more file descriptors than so many.
+    pub fn descriptors(mut self, most: usize) -> Self {
+        self.descriptors = Some(most);
+        self
+    }
+
     /// Starts it.
     #[track_caller]
     pub fn start(self) -> Shadowtap {
         let copy = (self.user != User::Same).then(Copy::new);
         let mut command = match &copy {
-            None => self.place.command(executable()),
+            None => match self.descriptors {
+                None => self.place.command(executable()),
+                Some(most) => {
+                    let mut command = self.place.command("prlimit");
+                    command.arg(format!("--nofile={most}")).arg(executable());
+                    command
+                }
+            },
             Some(copy) => {
                 super::require_root();
                 let net_raw = if self.user == User::NetRaw { ",+net_raw" } else { "" };

@@ -73,8 +73,8 @@ impl Recorded {
         let limits = reassemble::Limits::default();
         let source = Source::new(Files::one(input)?, Watch::everything(), http, limits);
         let mut recorded = Self::default();
-        source.read(|messages, _| {
-            messages.into_iter().for_each(|message| recorded.add(message));
+        source.read(|seen, _| {
+            seen.messages.into_iter().for_each(|message| recorded.add(message));
             Flow::More
         })?;
         Ok(recorded)

@@ -20,6 +20,25 @@ fn pipelined_responses_answer_in_order() {
 }
 
 #[test]
+fn a_connection_ends_once_behind_its_last_request_and_only_if_it_had_any() {
+    let mut wire = Wire::new();
+    wire.c(get("/0")).s(ok("a"));
+    assert_eq!(wire.reader.ended(), [0; 0], "more may come");
+    wire.c_fin();
+    assert_eq!(wire.reader.ended(), [0]);
+    wire.s_fin().close(CloseReason::Fin);
+    assert_eq!(wire.reader.ended(), [0; 0], "it was told");
+    let mut reset = Wire::new();
+    reset.c(get("/0")).s_fin();
+    assert_eq!(reset.reader.ended(), [0; 0], "the server cannot end it alone");
+    reset.close(CloseReason::Reset);
+    assert_eq!(reset.reader.ended(), [0]);
+    let mut empty = Wire::new();
+    empty.c_fin().close(CloseReason::Fin);
+    assert_eq!(empty.reader.ended(), [0; 0]);
+}
+
+#[test]
 fn interim_responses_belong_to_the_request_that_waits() {
     let mut wire = Wire::new();
     wire.c("POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");

@@ -13,12 +13,12 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::model::ledger::Failure;
-use crate::model::{Endpoint, Message, OwnConnections};
+use crate::model::{FlowKey, Message, OwnConnections};
 use crate::replay::{Client, HostHeader, ReplayConfig, Trust};
 
 use super::message::{get, request};
@@ -311,6 +311,45 @@ async fn trouble_is_counted_by_its_cause() {
     assert_eq!(counts.failed.get(Failure::Refused), 1, "{counts:?}");
 }
 
+/// Reads until the first HEADERS frame is whole: the preface, then frames (RFC 9113 section 4.1).
+async fn read_headers(stream: &mut TcpStream) {
+    stream.read_exact(&mut [0; 24]).await.expect("the preface");
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.expect("a frame");
+        let len = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; len as usize];
+        stream.read_exact(&mut payload).await.expect("the rest of it");
+        if head[3] == 1 {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_v2_did_not_take_up_when_it_said_goodbye_is_told_from_a_reset() {
+    // SETTINGS; GOAWAY with this last stream and this reason.
+    let goodbye = |last: u8, reason: u8| {
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        let head = [0, 0, 8, 7, 0, 0, 0, 0, 0];
+        [&settings[..], &head, &[0, 0, 0, last, 0, 0, 0, reason]].concat()
+    };
+    for (last, reason, failure) in
+        [(0, 0, Failure::GoAway), (1, 0, Failure::Reset), (0, 11, Failure::Reset)]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let url = format!("http://{}", listener.local_addr().expect("address"));
+        let v2 = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("accept");
+            read_headers(&mut stream).await;
+            stream.write_all(&goodbye(last, reason)).await.expect("written");
+        });
+        let counts = replay(&config(&url), vec![get(1, "/")]).await;
+        assert_eq!(counts.failed.get(failure), 1, "{last} {reason}: {counts:?}");
+        v2.await.expect("join");
+    }
+}
+
 #[tokio::test]
 async fn beside_a_capture_the_connection_is_known_as_our_own() {
     let v2 = V2::plain().await;
@@ -319,5 +358,6 @@ async fn beside_a_capture_the_connection_is_known_as_our_own() {
     config.own = Some(own.clone());
     assert_eq!(replay(&config, vec![get(1, "/")]).await.answered.total(), 1);
     let peer = v2.peers.lock().expect("peers")[0];
-    assert!(own.contains(Endpoint::new(peer.ip(), peer.port())), "{peer}");
+    let here = SocketAddr::from(([127, 0, 0, 1], v2.port));
+    assert!(own.contains(&FlowKey::new(peer.into(), here.into()).0), "{peer}");
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::model::ledger::Failure;
-use crate::replay::{Job, Replayer, Stop};
+use crate::model::ledger::{Failure, ShedLater};
+use crate::replay::{Batch, Job, Replayer, Stop};
 
 use super::message::get;
 use super::v2::{Reply, V2, answer};
@@ -50,7 +50,7 @@ async fn no_more_than_the_allowed_number_is_in_flight() {
     let counts = replayer.counts();
     let running = tokio::spawn(replayer.run(batch_rx, stop_rx));
     let jobs = (0..10).map(|c| Job { message: get(c, "/"), due: None, guard: () });
-    batch_tx.send(jobs.collect()).expect("send");
+    batch_tx.send(jobs.collect::<Vec<_>>().into()).expect("send");
     until("all three hang", || v2.seen().len() == 3).await;
     assert_eq!(counts.snapshot().in_flight, 10);
     assert_eq!(counts.snapshot().failed.total(), 0);
@@ -108,6 +108,55 @@ async fn connections_are_used_again() {
     assert!(v2.accepted() <= 6, "{} connections for two at a time", v2.accepted());
 }
 
+#[tokio::test]
+async fn what_waits_too_long_is_shed_although_nothing_ends() {
+    let v2 = V2::start(|_| Reply::Hang).await;
+    let mut config = config(&v2.url());
+    (config.concurrency, config.max_lag) = (1, Some(Duration::from_millis(50)));
+    let (batch_tx, batch_rx) = mpsc::unbounded_channel();
+    let (_stop_tx, stop_rx) = watch::channel(Stop::Go);
+    let replayer = Replayer::new(&config).expect("replayer");
+    let counts = replayer.counts();
+    let running = tokio::spawn(replayer.run(batch_rx, stop_rx));
+    let due = Instant::now();
+    let job = |conn| Job { message: get(conn, "/"), due: Some(due), guard: () };
+    batch_tx.send([1, 2, 2, 2, 3].map(job).to_vec().into()).expect("send");
+    let lag = || counts.snapshot().shed.get(ShedLater::Lag);
+    until("all but the one that hangs are shed", || lag() == 4).await;
+    assert_eq!((counts.snapshot().in_flight, v2.accepted()), (1, 1));
+    assert!(due.elapsed() >= Duration::from_millis(50));
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_connection_to_v2_closes_with_the_captured_one_behind_its_last_answer() {
+    let v2 = V2::start(|seen| match seen.target() {
+        "/hang" => Reply::Hang,
+        _ => answer(200, "ok"),
+    })
+    .await;
+    let (batch_tx, batch_rx) = mpsc::unbounded_channel();
+    let (_stop_tx, stop_rx) = watch::channel(Stop::Go);
+    let replayer = Replayer::new(&config(&v2.url())).expect("replayer");
+    let counts = replayer.counts();
+    let running = tokio::spawn(replayer.run(batch_rx, stop_rx));
+    let job = |conn, path| Job { message: get(conn, path), due: None, guard: () };
+    let (jobs, answered) =
+        ((0..50).map(|conn| job(conn % 10, "/")).collect(), || counts.snapshot().answered.total());
+    // Ended before anything was sent, and one of them after; one never ends, one is under way.
+    let ended = (0..8).collect();
+    batch_tx.send(Batch { jobs, ended, guard: None }).expect("send");
+    until("all are answered", || answered() == 50).await;
+    until("those that ended are closed", || v2.closed() == 8).await;
+    let batch = Batch { jobs: vec![job(9, "/hang")], ended: vec![8, 77], guard: None };
+    batch_tx.send(batch).expect("send");
+    until("the last that ended is closed", || v2.closed() == 9).await;
+    assert_eq!(v2.accepted(), 10, "each had one for all its requests");
+    until("it hangs", || v2.seen().len() == 51).await;
+    assert_eq!(v2.closed(), 9, "what is under way stays");
+    running.abort();
+}
+
 /// Counts how many of it are gone.
 struct Guard(Arc<AtomicUsize>);
 
@@ -132,7 +181,7 @@ async fn a_guard_lives_until_its_request_is_over() {
     let job =
         |conn, path| Job { message: get(conn, path), due: None, guard: Guard(dropped.clone()) };
     let jobs = vec![job(1, "/hang"), job(1, "/waits"), job(2, "/a"), job(2, "/b")];
-    batch_tx.send(jobs).expect("send");
+    batch_tx.send(jobs.into()).expect("send");
     until("the answered ones are over", || dropped.load(Ordering::SeqCst) == 2).await;
     stop_tx.send(Stop::Now).expect("stop");
     drop(batch_tx);

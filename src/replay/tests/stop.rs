@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::model::ledger::{ShedLater, TargetCounts};
-use crate::replay::{CountsHandle, Job, ReplayConfig, Replayer, Stop};
+use crate::replay::{Batch, CountsHandle, Job, ReplayConfig, Replayer, Stop};
 
 use super::message::get;
 use super::v2::{Reply, V2, answer};
@@ -15,7 +15,7 @@ use super::{config, until, within};
 
 /// A replayer at work.
 struct Running {
-    batch_tx: mpsc::UnboundedSender<Vec<Job<()>>>,
+    batch_tx: mpsc::UnboundedSender<Batch<()>>,
     stop_tx: watch::Sender<Stop>,
     counts: CountsHandle,
     task: JoinHandle<TargetCounts>,
@@ -31,7 +31,7 @@ impl Running {
     }
 
     async fn give(&self, jobs: Vec<Job<()>>) {
-        self.batch_tx.send(jobs).expect("the replayer takes jobs");
+        self.batch_tx.send(jobs.into()).expect("the replayer takes jobs");
     }
 
     fn ask(&self, stop: Stop) {
@@ -133,7 +133,7 @@ async fn a_second_stop_ends_the_drain_at_once() {
 async fn a_stop_asked_for_before_the_start_counts() {
     let v2 = V2::ok().await;
     let (batch_tx, batch_rx) = mpsc::unbounded_channel();
-    batch_tx.send(vec![job(1, "/"), job(2, "/")]).expect("send");
+    batch_tx.send(vec![job(1, "/"), job(2, "/")].into()).expect("send");
     drop(batch_tx);
     let (_stop_tx, stop_rx) = watch::channel(Stop::Now);
     let replayer = Replayer::new(&config(&v2.url())).expect("replayer");
@@ -150,7 +150,7 @@ async fn after_a_stop_the_rest_of_the_channel_is_counted_and_no_one_blocks() {
     // More batches than the channel holds: the sender would block if no one took them.
     let feeder = tokio::spawn(async move {
         for conn in 0..20 {
-            batch_tx.send(vec![job(conn, "/"), job(conn, "/")]).expect("taken");
+            batch_tx.send(vec![job(conn, "/"), job(conn, "/")].into()).expect("taken");
         }
     });
     within(feeder).await.expect("join");
@@ -164,7 +164,7 @@ async fn a_channel_that_is_never_closed_cannot_keep_it_from_ending() {
     running.ask(Stop::Now);
     let counts = within(running.task).await.expect("join");
     assert_eq!(counts.taken(), 0);
-    assert!(running.batch_tx.send(vec![job(1, "/")]).is_err(), "refused from now on");
+    assert!(running.batch_tx.send(vec![job(1, "/")].into()).is_err(), "refused from now on");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::model::ledger::{Failure, ShedLater, StatusClass};
-use crate::model::{Anomaly, Message, OwnConnections};
+use crate::model::{Anomaly, FlowKey, Message, OwnConnections};
 use crate::replay::{HostHeader, Job, OnBreak, Order, ReplayConfig};
 
 use super::message::{get, request};
@@ -213,7 +213,8 @@ async fn own_connections_are_registered_before_they_are_made() {
     let config = ReplayConfig { own: Some(own.clone()), ..config(&url) };
     let v2 = tokio::spawn(async move {
         let (mut stream, peer) = listener.accept().await.expect("accept");
-        let is_known = own.contains(crate::model::Endpoint::new(peer.ip(), peer.port()));
+        let here = stream.local_addr().expect("address");
+        let is_known = own.contains(&FlowKey::new(peer.into(), here.into()).0);
         let mut buf = [0; 1000];
         let _ = stream.read(&mut buf).await.expect("the request");
         stream.write_all(b"HTTP/1.1 204 No\r\n\r\n").await.expect("answer");

@@ -29,7 +29,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::model::ledger::Failure;
 use crate::model::{Message, Version};
 
-pub(super) use self::connect::Connector;
+pub(super) use self::connect::{Connector, FAILURE_LIVES};
 use self::encode::Edits;
 use self::exchange::{Ended, Exchange};
 use self::pool::{Connection, Pool};
@@ -155,7 +155,13 @@ impl Wire {
     }
 
     async fn connect(&self, deadline: Instant) -> Result<Connection, Failure> {
-        let (stream, _registered) = self.connector.connect_until(deadline).await?;
+        let connected = match self.connector.connect_until(deadline).await {
+            Err(refusal) if refusal.lacks_sockets && self.pool.make_room() => {
+                self.connector.connect_until(deadline).await
+            }
+            connected => connected,
+        };
+        let (stream, _registered) = connected?;
         Ok(Connection { stream, _registered, used_at: Instant::now() })
     }
 }
@@ -183,6 +189,10 @@ impl Transport for Wire {
         buffers.out.shrink_to(READ_SIZE);
         free().push(buffers);
         result
+    }
+
+    fn ended(&self, conn: u64) {
+        self.pool.close(conn);
     }
 
     fn sweep(&self, now: Instant) -> bool {

@@ -1,7 +1,7 @@
 //! Idle connections to v2, each kept for the captured connection whose requests it carried.
 //!
 //! Guaranteed: at most as many as allowed are kept, the longest idle is closed first; none is kept longer
-//! than [`IDLE`].
+//! than [`IDLE`], or than the captured connection where its end is known.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -66,6 +66,24 @@ impl Pool {
         if idle.len() > self.most {
             idle.pop_lru();
         }
+    }
+
+    /// Closes the connection of this captured one, which has ended.
+    pub fn close(&self, conn: u64) {
+        self.idle().pop(&conn);
+    }
+
+    /// Closes the oldest quarter, because there are too many: at once and without a farewell, so that their
+    /// ports are free, too. Says whether there was any.
+    pub fn make_room(&self) -> bool {
+        let mut idle = self.idle();
+        let many = idle.len().div_ceil(4);
+        for _ in 0..many {
+            if let Some((_, oldest)) = idle.pop_lru() {
+                oldest.stream.abort();
+            }
+        }
+        many > 0
     }
 
     /// Closes what has been idle for too long. Says whether any is left.

@@ -26,6 +26,17 @@ impl Stream {
         }
     }
 
+    /// Closes it with a reset, where there is such a thing: nothing lingers.
+    pub fn abort(self) {
+        let stream = match &self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+            Self::Unix(_) => return,
+        };
+        // Without it, it is closed all the same.
+        let _ = stream.set_zero_linger();
+    }
+
     /// Whether v2 has closed it, or has sent something that nobody asked for, while it was idle. TLS sends
     /// records of its own accord, so there only the end counts.
     pub fn is_spent(&self) -> bool {
