@@ -34,6 +34,8 @@ pub enum Event {
     CaptureEnded(anyhow::Result<()>),
     /// The replayer or recorder is done, and how.
     ConsumerEnded(anyhow::Result<()>),
+    /// The recorder beside a replayer is done, and how.
+    AsideEnded(anyhow::Result<()>),
 }
 
 /// How a consumer is told to come to an end.
@@ -57,6 +59,8 @@ pub struct Run {
     says_progress: bool,
     /// Whether what is captured lies in a file: it can be left at any place, and its end is waited for.
     is_file: bool,
+    /// Whether something is recorded beside it, whose end is waited for and ends nothing.
+    has_aside: bool,
 }
 
 impl Run {
@@ -72,6 +76,7 @@ impl Run {
             duration: None,
             says_progress: false,
             is_file: false,
+            has_aside: false,
         }
     }
 
@@ -84,6 +89,12 @@ impl Run {
     /// Says every ten seconds how it goes.
     pub fn with_progress(mut self) -> Self {
         self.says_progress = true;
+        self
+    }
+
+    /// Something is recorded beside it: its end is waited for too.
+    pub fn with_aside(mut self, has_aside: bool) -> Self {
+        self.has_aside = has_aside;
         self
     }
 
@@ -104,13 +115,13 @@ impl Run {
     pub fn wait(&self, wake: impl Fn(), end: impl Fn(Ending)) -> anyhow::Result<Exit> {
         let mut exit = Exit::Done;
         let mut trouble = None;
-        let (mut capturing, mut consuming) = (true, true);
+        let (mut capturing, mut consuming, mut recording) = (true, true, self.has_aside);
         let mut stopping = false;
         let mut give_up_at = None;
         let mut stop_at = self.duration.map(|duration| self.started + duration);
         let mut progress_at = self.says_progress.then(|| self.started + PROGRESS_EVERY);
         let mut last = (Duration::ZERO, Snapshot::default());
-        while consuming || (capturing && !(self.is_file && stopping)) {
+        while consuming || recording || (capturing && !(self.is_file && stopping)) {
             let wait_until = [stop_at, progress_at, give_up_at].into_iter().flatten().min();
             let event = match wait_until {
                 Some(until) => self.event_rx.recv_deadline(until).ok(),
@@ -151,6 +162,16 @@ impl Run {
                     // Nobody takes what would be captured now.
                     self.shared.stop();
                     wake();
+                }
+                Some(Event::AsideEnded(result)) => {
+                    recording = false;
+                    if let Err(error) = &result {
+                        tracing::error!("the recording is over: {error:#}");
+                    }
+                    trouble = trouble.or(result.err());
+                    if capturing && !stopping {
+                        tracing::warn!("sending goes on without a recording");
+                    }
                 }
                 None => {}
             }
