@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn what_is_no_pattern_is_said_with_an_example() {
-        for output in ["100%.warc", "%D.warc", "%Q"] {
+        for output in ["100%.warc", "%D.warc", "%!"] {
             let error = Names::new(Path::new(output), false).expect_err(output).to_string();
             assert!(error.contains(output) && error.contains("%Y%m%dT%H%M%S"), "{error}");
         }

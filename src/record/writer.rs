@@ -187,6 +187,8 @@ impl<F: Files> Recorder<F> {
         }
         self.record.clear();
         self.encoder.message(&mut self.record, message, &message.raw);
+        // Where that fails, so does the flush, which says why.
+        let _ = self.open();
         let start = self.pending.len();
         if let Err(cause) = self.packer.pack(&self.record, &mut self.pending) {
             self.counts.failed += 1;
@@ -197,6 +199,7 @@ impl<F: Files> Recorder<F> {
         if self.is_full() {
             let first = self.pending.split_off(start);
             self.next_file();
+            let _ = self.open();
             self.pending.extend_from_slice(&first);
         }
         self.ends.push((self.pending.len(), kind_of(message)));
@@ -261,11 +264,7 @@ impl<F: Files> Recorder<F> {
 
     /// Whether what is pending is more than the file may hold, or the file is too old for it.
     fn is_full(&self) -> bool {
-        let Some(current) = &self.current else {
-            let has_more = self.ends.len() > 0;
-            return has_more
-                && self.rotate.bytes.is_some_and(|most| self.pending.len() as u64 > most);
-        };
+        let Some(current) = &self.current else { return false };
         let is_empty = current.messages() == 0 && self.ends.is_empty();
         let bytes = current.good + (current.head.len() + self.pending.len()) as u64;
         let is_large = self.rotate.bytes.is_some_and(|most| bytes > most);
