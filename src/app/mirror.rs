@@ -14,7 +14,7 @@ use super::running::Running;
 use super::schedule::{Pace, Timetable};
 use super::sending::Sending;
 use super::shared::{Consumer, Shared};
-use super::supervise::{Event, Run, run_name, spawn};
+use super::supervise::{Event, Run, Whole, run_name, spawn};
 use super::{signals, terminal};
 use crate::cli::capture_args::CaptureArgs;
 use crate::cli::{MirrorArgs, PriorityArg};
@@ -117,8 +117,9 @@ impl<'a> Mirror<'a> {
         let mut consumers = sending.consumers();
         consumers.extend(task.iter().map(|task| Consumer::Recording(task.counts())));
         let shared = Shared::new(consumers);
+        let whole = Whole::live(args.capture.limit, args.capture.duration);
         let run = Run::new(name, shared.clone())
-            .with_progress()
+            .with_progress(whole)
             .with_aside(task.is_some())
             .stop_after(args.capture.duration);
         signals::install(run.events())?;
