@@ -464,7 +464,7 @@ fn a_compressed_recording_cut_anywhere_gives_every_record_that_is_whole() {
             );
             let at_end = ends.contains(&cut) || ends[0] > cut;
             assert!(at_end || damages.len() == 1, "{compression:?} cut at {cut}: {damages:?}");
-            assert_eq!((cut == file.len()).then_some(damages.len()).unwrap_or(0), 0);
+            assert!(cut < file.len() || damages.is_empty(), "{damages:?}");
         }
     }
 }
