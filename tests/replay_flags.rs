@@ -241,8 +241,7 @@ fn what_v1_took_is_said_for_the_requests_that_were_sent() {
     let file = fixtures::path("demo.pcap");
     let times = |methods: &str| {
         let args = ["--to", &server.url(), "--speed", "max", "--methods", methods, "--json"];
-        let finished =
-            Run::new(["replay"]).args([file.as_os_str()]).args(args).finish(PATIENCE);
+        let finished = Run::new(["replay"]).args([file.as_os_str()]).args(args).finish(PATIENCE);
         let ledger = Ledger::parse(&finished.stdout);
         let (queued, timed) = (ledger.count("/requests/queued"), ledger.count("/v1/count"));
         assert_eq!(timed, queued, "each of them was answered by v1");
