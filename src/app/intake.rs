@@ -178,6 +178,7 @@ impl Intake {
         match permit {
             Some(permit) => {
                 self.requests.queued += 1;
+                self.requests.secrets_replaced += u64::from(message.redacted > 0);
                 self.offered += 1;
                 if let Some((_, schedule)) = &mut self.duration {
                     schedule.due(&message, Instant::now().into());

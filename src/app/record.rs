@@ -8,12 +8,13 @@ use super::live::{Live, now};
 use super::mirror::describe;
 use super::pipeline::Pipeline;
 use super::queue::{Budgets, WhenFull};
+use super::secrets::Secrets;
 use super::shared::{Consumer, Shared};
 use super::supervise::{Event, Run, run_name, spawn};
 use super::{signals, terminal};
 use crate::cli::RecordArgs;
 use crate::config;
-use crate::record::{Existing, RecordTask, Recorder, SECRETS_NOTICE, WarcInfo};
+use crate::record::{Existing, RecordTask, Recorder, WarcInfo};
 
 /// Records until told to stop.
 pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
@@ -22,9 +23,10 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let http = config::http(&args.limits, true);
     let limits = config::reassembly(&args.limits)?;
     let watch = config::watch_live(&args.capture)?;
+    let secrets = Secrets::new(&args.secrets)?;
     // Before the rights are dropped: afterwards even root may not write everywhere.
     let existing = if args.overwrite { Existing::Overwrite } else { Existing::Refuse };
-    let recorder = Recorder::create(&args.output, &info(args, &name), existing)?;
+    let recorder = Recorder::create(&args.output, &info(args, &name, &secrets), existing)?;
     let capture = match Live::open(&live) {
         Ok(capture) => capture,
         Err(error) => {
@@ -38,7 +40,8 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
 
     // capture thread --batches--> record thread
     let (batch_tx, batch_rx) = unbounded();
-    let task = RecordTask::new(recorder, batch_rx);
+    let notice = secrets.notice();
+    let task = RecordTask::new(recorder, batch_rx, secrets.prepare());
     let shared = Shared::new(vec![Consumer::Recording(task.counts())]);
     let run = Run::new(name, shared.clone()).with_progress().stop_after(args.capture.duration);
     signals::install(run.events())?;
@@ -56,13 +59,13 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let waker = capture.waker()?;
     capture.spawn(pipeline, intake, shared, run.events())?;
     let (what, file) = (describe(&args.capture), args.output.display());
-    terminal::say(&format!("run {}: recording {what} to {file}; {SECRETS_NOTICE}", run.name));
+    terminal::say(&format!("run {}: recording {what} to {file}; {notice}", run.name));
     let result = run.wait(waker, |_| ());
     run.print_ledger(args.json)?;
     result
 }
 
-fn info(args: &RecordArgs, run: &str) -> WarcInfo {
+fn info(args: &RecordArgs, run: &str, secrets: &Secrets) -> WarcInfo {
     let ports: Vec<_> = args.capture.ports.iter().map(u16::to_string).collect();
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     WarcInfo {
@@ -73,6 +76,7 @@ fn info(args: &RecordArgs, run: &str) -> WarcInfo {
         options: vec![
             ("ports".into(), ports.join(",")),
             ("max-body".into(), args.limits.max_body.to_string()),
+            ("secrets".into(), secrets.name().into()),
         ],
         started: now(),
     }

@@ -6,6 +6,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Subcommand};
 
 use super::capture_args::{CaptureArgs, LimitArgs};
+use super::secret_args::SecretArgs;
 use super::target_args::TargetArgs;
 use super::units;
 
@@ -61,6 +62,9 @@ pub struct RecordArgs {
     /// The file to write (WARC/1.1). It must not exist yet.
     #[arg(short, long, env = "SHADOWTAP_OUTPUT", value_name = "FILE")]
     pub output: PathBuf,
+    /// What becomes of secrets.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
     /// Overwrite the file if it exists: what is in it is lost.
     #[arg(long, env = "SHADOWTAP_OVERWRITE", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub overwrite: bool,

@@ -160,6 +160,9 @@ pub struct RequestCounts {
     pub queued: u64,
     /// Requests that were not, by cause.
     pub refused: Tally<Refused, REFUSED>,
+    /// Of those handed on, the ones that carry a secret which their recording has replaced by its hash.
+    /// Beside the sum.
+    pub secrets_replaced: u64,
 }
 
 causes!(
@@ -320,6 +323,8 @@ pub struct RecordCounts {
     pub responses_shed: u64,
     /// Bytes written.
     pub bytes: u64,
+    /// Messages taken to be written in which secrets were replaced. Beside the sum.
+    pub redacted: u64,
 }
 
 /// The whole ledger at one moment.

@@ -136,6 +136,8 @@ pub struct Message {
     pub completion: Completion,
     /// What was odd about it.
     pub anomalies: Anomalies,
+    /// How many secrets in it are replaced by their hashes; 0 as captured.
+    pub redacted: u32,
 }
 
 impl Message {

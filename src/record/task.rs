@@ -20,23 +20,30 @@ use super::writer::{RecordError, Recorder, Store};
 /// The longest time for which a message is in memory only.
 pub const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
+/// What is done to a message before it is stored: on the record thread, since the capture has no time for it.
+pub type Prepare = Box<dyn FnMut(Message) -> Message + Send>;
+
 /// Writes a recording from a channel.
 ///
 /// capture thread --batches of messages--> record thread
-#[derive(Debug)]
 pub struct RecordTask<G, S = File> {
     recorder: Recorder<S>,
     batches_rx: Receiver<Vec<(Message, G)>>,
+    prepare: Prepare,
     published: Arc<Mutex<RecordCounts>>,
     /// Whether the last write failed, so that its cause is logged once and not each second.
     failing: bool,
 }
 
 impl<G, S: Store> RecordTask<G, S> {
-    /// A task that writes what arrives on this channel.
-    pub fn new(recorder: Recorder<S>, batches_rx: Receiver<Vec<(Message, G)>>) -> Self {
+    /// A task that writes what arrives on this channel, prepared.
+    pub fn new(
+        recorder: Recorder<S>,
+        batches_rx: Receiver<Vec<(Message, G)>>,
+        prepare: Prepare,
+    ) -> Self {
         let published = Arc::new(Mutex::new(recorder.counts().clone()));
-        Self { recorder, batches_rx, published, failing: false }
+        Self { recorder, batches_rx, prepare, published, failing: false }
     }
 
     /// Where the counts are published at batch borders. `offered` and `responses_shed` stay 0:
@@ -72,6 +79,7 @@ impl<G, S: Store> RecordTask<G, S> {
 
     fn write(&mut self, batch: Vec<(Message, G)>) {
         for (message, guard) in batch {
+            let message = (self.prepare)(message);
             self.recorder.record(&message);
             drop((message, guard));
         }
@@ -121,7 +129,7 @@ mod tests {
         let path = dir.path().join("a.warc");
         let recorder = Recorder::create(&path, &info(), Existing::Refuse).expect("create");
         let (batches_tx, batches_rx) = crossbeam_channel::bounded(4);
-        let task = RecordTask::new(recorder, batches_rx);
+        let task = RecordTask::new(recorder, batches_rx, Box::new(|message| message));
         let counts = task.counts();
         let thread = std::thread::spawn(move || task.run());
 

@@ -166,6 +166,7 @@ impl<S: Store> Recorder<S> {
             self.counts.failed += 1;
             return;
         }
+        self.counts.redacted += u64::from(message.redacted > 0);
         self.encoder.message(&mut self.pending, message, &message.raw);
         self.ends.push((self.pending.len(), kind_of(message)));
         if self.pending.len() >= WRITE_AT {

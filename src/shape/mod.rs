@@ -7,6 +7,8 @@
 
 mod admit;
 mod methods;
+mod redact;
 
 pub use admit::Admission;
 pub use methods::{Methods, MethodsError};
+pub use redact::{FindTrailers, Redactor};

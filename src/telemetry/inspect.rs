@@ -224,6 +224,7 @@ pub(crate) mod tests {
             chunked: false,
             completion: Completion::Complete,
             anomalies: Anomalies::default(),
+            redacted: 0,
         }
     }
 
