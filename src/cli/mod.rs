@@ -4,6 +4,7 @@
 //! comes in [`crate::config`].
 
 pub mod capture_args;
+pub mod filter_args;
 pub mod secret_args;
 pub mod target_args;
 pub mod units;

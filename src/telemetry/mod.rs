@@ -5,6 +5,7 @@
 //! account, [`progress`] its one line while running, [`inspect`] lists messages, [`stats`] sums them
 //! up, [`logs`] sets up logging.
 
+pub mod body;
 pub mod inspect;
 pub mod ledger_table;
 pub mod logs;
