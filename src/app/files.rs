@@ -9,10 +9,11 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Seek;
+use std::io::{self, Read, Seek};
 
 use anyhow::{Context, bail};
 
+use super::shared::Reading;
 use crate::capture::file::{CaptureFile, FileError, Input, Kind};
 
 /// A file, ready to be read.
@@ -82,16 +83,45 @@ pub struct Files {
     waiting: VecDeque<Waiting>,
     names: String,
     family: Family,
+    reading: Reading,
+}
+
+/// A regular file of which it is counted how far it was read.
+struct Counted(File, Reading);
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.0.read(buffer)?;
+        self.1.add_read(len as u64);
+        Ok(len)
+    }
 }
 
 impl Files {
     /// Opens them all.
     pub fn open(paths: &[String]) -> anyhow::Result<Self> {
+        let files = Self::counted(paths, Reading::default())?;
+        let size = |path: &String| match std::fs::metadata(path) {
+            Ok(meta) if meta.is_file() && path != "-" => Some(meta.len()),
+            _ => None,
+        };
+        // With a pipe among them nobody knows how much there is.
+        let sizes: Option<u64> = paths.iter().map(size).sum();
+        files.reading.add_size(sizes.unwrap_or(0));
+        Ok(files)
+    }
+
+    /// Opens them once more, to be read behind these.
+    pub fn open_again(&self, paths: &[String]) -> anyhow::Result<Self> {
+        Self::counted(paths, self.reading.clone())
+    }
+
+    fn counted(paths: &[String], reading: Reading) -> anyhow::Result<Self> {
         let Some((first, rest)) = paths.split_first() else { bail!("no file was given") };
         if paths.iter().filter(|path| *path == "-").count() > 1 {
             bail!("`-` was given twice, but standard input can be read only once");
         }
-        let mut files = Self::one(Input::open(first)?)?;
+        let mut files = Self::with(open_counted(first, &reading)?, reading)?;
         for path in rest {
             files.push(path)?;
         }
@@ -105,9 +135,13 @@ impl Files {
 
     /// A single one that is open already.
     pub fn one(input: Input) -> Result<Self, FileError> {
+        Self::with(input, Reading::default())
+    }
+
+    fn with(input: Input, reading: Reading) -> Result<Self, FileError> {
         let first = Opened::new(input)?;
         let (names, family) = (first.name().to_owned(), first.family());
-        Ok(Self { waiting: VecDeque::from([Waiting::Ready(first)]), names, family })
+        Ok(Self { waiting: VecDeque::from([Waiting::Ready(first)]), names, family, reading })
     }
 
     fn push(&mut self, path: &str) -> anyhow::Result<()> {
@@ -133,8 +167,16 @@ impl Files {
         let waiting = self.waiting.pop_front()?;
         Some(match waiting {
             Waiting::Ready(opened) => Ok(opened),
-            Waiting::Later(name, file) => Input::from_reader(&name, file).and_then(Opened::new),
+            Waiting::Later(name, file) => {
+                let file = Counted(file, self.reading.clone());
+                Input::from_reader(&name, file).and_then(Opened::new)
+            }
         })
+    }
+
+    /// How far they have been read.
+    pub fn reading(&self) -> Reading {
+        self.reading.clone()
     }
 
     /// How many are still to come.
@@ -150,6 +192,15 @@ impl Files {
     /// All of them in a few words, for messages.
     pub fn names(&self) -> &str {
         &self.names
+    }
+}
+
+/// Opens a file; of a regular one it is counted how far it is read.
+fn open_counted(path: &str, reading: &Reading) -> Result<Input, FileError> {
+    let is_regular = path != "-" && std::fs::metadata(path).is_ok_and(|meta| meta.is_file());
+    match File::open(path) {
+        Ok(file) if is_regular => Input::from_reader(path, Counted(file, reading.clone())),
+        _ => Input::open(path),
     }
 }
 

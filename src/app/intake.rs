@@ -7,10 +7,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::aside::Aside;
 use super::pipeline::Seen;
 use super::queue::{Budgets, Permits, WhenFull};
 use super::schedule::{Pace, Schedule, Timetable};
 use super::shared::{CaptureCounts, Shared};
+use super::v1_times::V1Times;
 use crate::model::ledger::{Refused, RequestCounts};
 use crate::model::{Completion, Message};
 use crate::shape::Admission;
@@ -59,6 +61,9 @@ pub struct Intake {
     /// Connections that ended, and since when the first waits.
     ended: Vec<u64>,
     ended_at: Option<Instant>,
+    /// The recording beside it.
+    aside: Option<Aside>,
+    v1_times: Option<V1Times>,
     requests: RequestCounts,
     offered: u64,
     responses_shed: u64,
@@ -87,6 +92,8 @@ impl Intake {
             wants_ends: false,
             ended: Vec::new(),
             ended_at: None,
+            aside: None,
+            v1_times: None,
             requests: RequestCounts::default(),
             offered: 0,
             responses_shed: 0,
@@ -118,9 +125,21 @@ impl Intake {
         self
     }
 
+    /// Records beside it what is seen.
+    pub fn with_aside(mut self, aside: Option<Aside>) -> Self {
+        self.aside = aside;
+        self
+    }
+
     /// Hands on which connections ended.
     pub fn with_ends(mut self) -> Self {
         self.wants_ends = true;
+        self
+    }
+
+    /// Notes how long v1 took.
+    pub fn with_v1_times(mut self, v1_times: V1Times) -> Self {
+        self.v1_times = Some(v1_times);
         self
     }
 
@@ -137,11 +156,22 @@ impl Intake {
             if self.is_enough() || self.is_beyond(&message) {
                 break;
             }
+            if let Some(aside) = &mut self.aside {
+                aside.take(&message);
+            }
             if message.is_request() {
                 self.request(message, &mut batch, counts);
-            } else if self.wants_responses {
+                continue;
+            }
+            if let (Some(times), Some(answered)) = (&mut self.v1_times, message.answered()) {
+                times.answered(answered);
+            }
+            if self.wants_responses {
                 self.response(message, &mut batch, counts);
             }
+        }
+        if let Some(times) = &mut self.v1_times {
+            seen.answered.into_iter().for_each(|answered| times.answered(answered));
         }
         if self.wants_ends && !seen.ended.is_empty() {
             self.ended.extend(seen.ended);
@@ -180,6 +210,9 @@ impl Intake {
                 self.requests.queued += 1;
                 self.requests.secrets_replaced += u64::from(message.redacted > 0);
                 self.offered += 1;
+                if let Some(times) = &mut self.v1_times {
+                    times.queued(&message);
+                }
                 if let Some((_, schedule)) = &mut self.duration {
                     schedule.due(&message, Instant::now().into());
                 }
@@ -231,7 +264,13 @@ impl Intake {
         counts.requests = self.requests;
         counts.offered = self.offered;
         counts.responses_shed = self.responses_shed;
+        if let Some(aside) = &self.aside {
+            aside.count(&mut counts);
+        }
         self.shared.publish(counts);
+        if let Some(aside) = &mut self.aside {
+            aside.send();
+        }
         if batch.is_empty() && !self.ends_are_due() {
             return Flow::More;
         }
@@ -323,7 +362,7 @@ mod tests {
         intake.outlet = Box::new(move |batch, ended| event_tx.send((batch.len(), ended)).is_ok());
         let mut intake = intake.with_ends();
         let mut take = |messages: Vec<Message>, ended: &[u64]| {
-            let seen = Seen { messages, ended: ended.to_vec(), out_of_range: 0 };
+            let seen = Seen { ended: ended.to_vec(), ..messages.into() };
             intake.take(seen, CaptureCounts::default())
         };
         take(vec![], &[1]);

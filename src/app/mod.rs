@@ -3,6 +3,7 @@
 //! The only place that knows more than one room. [`run`] takes what the user typed and returns how
 //! the process ends; an error is one message for the user, printed by `main`.
 
+mod aside;
 pub mod demo;
 pub mod doctor;
 pub mod files;
@@ -27,6 +28,7 @@ pub mod source;
 pub mod stored;
 pub mod supervise;
 pub mod terminal;
+mod v1_times;
 
 use crate::cli::{Cli, Command};
 use crate::telemetry::logs;

@@ -130,7 +130,7 @@ impl Source {
                      there, and --methods, -p, --from and --until decide",
                     self.files.names()
                 ),
-                _ => self.files = Files::open(names)?,
+                _ => self.files = self.files.open_again(names)?,
             }
         }
     }

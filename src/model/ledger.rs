@@ -297,6 +297,13 @@ pub struct Quantiles {
     pub max_us: u64,
 }
 
+impl Quantiles {
+    /// Whether nothing was measured.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
 impl TargetCounts {
     /// Copies the replayer has taken over.
     pub fn taken(&self) -> u64 {
@@ -315,14 +322,23 @@ pub struct RecordCounts {
     pub requests: u64,
     /// Responses written.
     pub responses: u64,
-    /// Messages that could not be written.
+    /// Messages that could not be written, or whose file somebody removed before it was finished.
     pub failed: u64,
     /// Handed over but not yet taken by the writer: computed.
     pub in_transit: u64,
-    /// Responses given up because the queue was full. (Requests: `requests.refused`.)
+    /// Requests given up because the recording's share of the queue was full, when they are sent as well.
+    /// (When they are only recorded: `requests.refused`.)
+    pub requests_shed: u64,
+    /// Responses given up because the queue was full.
     pub responses_shed: u64,
     /// Bytes written.
     pub bytes: u64,
+    /// Files finished.
+    pub files: u64,
+    /// Of these, those deleted again because there were too many.
+    pub deleted_files: u64,
+    /// Of the messages written, those in deleted files.
+    pub deleted: u64,
     /// Messages taken to be written in which secrets were replaced. Beside the sum.
     pub redacted: u64,
 }
@@ -342,6 +358,10 @@ pub struct Snapshot {
     pub records: RecordsRead,
     /// Parts of a recording that could not be read; what was in them is unknown.
     pub damaged: u64,
+    /// How long v1 took for the requests queued, from a request's last byte to its response's, where files have
+    /// both; in packet time.
+    #[serde(skip_serializing_if = "Quantiles::is_empty")]
+    pub v1: Quantiles,
     /// What became of them, one for each target.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<TargetCounts>,

@@ -2,30 +2,37 @@
 //!
 //! In come whole messages from the capture side, out comes a file that every WARC tool reads; and
 //! the other way, a file in, messages as they were on the wire out. [`warc`] holds the words of the
-//! format, [`encode`] makes one record, [`writer`] puts records into a file and survives its
-//! trouble, [`task`] is the thread around it, [`reader`] reads, [`gor`] what GoReplay wrote.
+//! format, [`encode`] makes one record, [`pack`] compresses it, [`writer`] puts records into files and survives their
+//! trouble ([`trouble`] names it), [`files`] makes and finishes files, [`names`] names them, [`task`] is the thread around it, [`reader`] reads, [`gor`] what GoReplay wrote.
 //! `docs/recordings.md` describes the formats for users. Splitting a message's bytes into head and body
 //! is the `http` room's work.
 
 pub mod encode;
+pub mod files;
 pub mod gor;
 mod head;
 mod links;
+pub mod names;
+pub mod pack;
 pub mod reader;
 pub mod recorded;
 pub mod task;
+pub mod trouble;
 pub mod uri;
 pub mod warc;
 mod window;
 pub mod writer;
 
+pub use files::{Existing, Keep};
 pub use gor::GorReader;
 pub use links::Links;
+pub use pack::Compression;
 pub use reader::{Reader, is_warc};
 pub use recorded::{Damage, DamageKind, Item, Limits, ReadCounts, RecordedMessage};
 pub use task::{Prepare, RecordTask};
+pub use trouble::RecordError;
 pub use warc::{Kind, WarcInfo};
-pub use writer::{Existing, RecordError, Recorder};
+pub use writer::{Plan, Recorder, Rotate};
 
 #[cfg(test)]
 mod tests;

@@ -185,7 +185,7 @@ fn copies(rows: &mut Rows, snapshot: &Snapshot, target: &TargetCounts) {
     rows.part_if("in flight", target.in_flight);
     rows.part_if("in transit", target.in_transit);
     rows.beside_if("with ambiguous framing", target.ambiguous_sent);
-    rows.text(times::lines(&target.timing));
+    rows.text(times::lines(&target.timing, &snapshot.v1));
 }
 
 fn recorded(rows: &mut Rows, recording: &RecordCounts) {
@@ -195,7 +195,13 @@ fn recorded(rows: &mut Rows, recording: &RecordCounts) {
     rows.part("responses written", recording.responses);
     rows.part_if("failed", recording.failed);
     rows.part_if("in transit", recording.in_transit);
+    rows.beside_if("requests shed", recording.requests_shed);
     rows.beside_if("responses shed", recording.responses_shed);
+    if recording.files > 1 {
+        rows.beside_if("files finished", recording.files);
+    }
+    rows.beside_if("files deleted (--keep)", recording.deleted_files);
+    rows.beside_if("messages in them", recording.deleted);
     rows.beside_if("with secrets replaced", recording.redacted);
 }
 
