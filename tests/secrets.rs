@@ -234,6 +234,9 @@ mod privileged {
     use super::*;
     use crate::support::stage::{Stage, capturing, converse};
 
+    const REQUEST: &str = "GET / HTTP/1.1\r\nHost: v1\r\nX-Api-Key: s3cret\r\n\
+                           Cookie: a=s3cret\r\nConnection: close\r\n\r\n";
+
     /// What a recording of one request holds, and what was said.
     #[track_caller]
     fn recorded(args: &[&str]) -> (Vec<u8>, Finished) {
@@ -244,9 +247,7 @@ mod privileged {
         let run = Run::new(["record", "-i", "lo", "-p", &port, "--json", "-o", text(&file)]);
         let run = run.args(args).env("THE_KEY", "0123456789abcdef").place(&stage.here);
         let recorder = capturing(run.start());
-        let request = "GET / HTTP/1.1\r\nHost: v1\r\nX-Api-Key: s3cret\r\nCookie: a=s3cret\r\n\
-                       Connection: close\r\n\r\n";
-        converse(&stage.client, stage.v1.addr(), request);
+        converse(&stage.client, stage.v1.addr(), REQUEST);
         let finished = recorder.terminate(PATIENCE).expect_code(0);
         finished.ledger().assert_balanced();
         assert_eq!(finished.ledger().count("/recording/requests"), 1);
@@ -276,5 +277,21 @@ mod privileged {
             let said = [&finished.stdout[..], finished.stderr.as_bytes()].concat();
             assert!(!contains(&said, b"s3cret") && !contains(&said, b"0123456789abcdef"));
         }
+    }
+
+    #[test]
+    fn a_mirror_sends_the_secrets_and_records_their_hashes() {
+        let stage = Stage::loopback();
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("a.warc");
+        let mirror = capturing(stage.mirror().args(["--record", text(&file)]).start());
+        converse(&stage.client, stage.v1.addr(), REQUEST);
+        stage.v2.wait_for(1, PATIENCE);
+        mirror.terminate(PATIENCE).expect_code(0).ledger().assert_balanced();
+        let sent = stage.v2.received();
+        assert_eq!(sent[0].header("x-api-key").as_deref(), Some("s3cret"));
+        let file = std::fs::read(&file).expect("the recording");
+        assert!(!contains(&file, b"s3cret"));
+        assert!(contains(&file, b"Shadowtap-Redacted: 2\r\n"));
     }
 }
