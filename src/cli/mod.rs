@@ -4,7 +4,9 @@
 //! comes in [`crate::config`].
 
 pub mod capture_args;
+pub mod filter_args;
 pub mod recording_args;
+pub mod secret_args;
 pub mod target_args;
 pub mod units;
 

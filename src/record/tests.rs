@@ -60,6 +60,7 @@ fn message(raw: &[u8], start: Start) -> Message {
         chunked: false,
         completion: Completion::Complete,
         anomalies: Anomalies::default(),
+        redacted: 0,
     }
 }
 
@@ -99,6 +100,7 @@ fn as_recorded(message: &Message, offset: u64) -> RecordedMessage {
             Start::Response { request, .. } => request,
         },
         anomalies: message.anomalies,
+        redacted: message.redacted,
         truncated: false,
         offset,
     }
@@ -177,6 +179,7 @@ impl Random {
         message.server = self.endpoint();
         message.first_byte = Timestamp::from_nanos(self.next());
         message.last_byte = Timestamp::from_nanos(self.next());
+        message.redacted = self.below(3) as u32;
         let odd = self.next();
         message.anomalies =
             Anomaly::ALL.iter().copied().filter(|a| odd & (1 << (2 * a.index())) == 0).collect();

@@ -185,6 +185,7 @@ impl<F: Files> Recorder<F> {
             self.counts.failed += 1;
             return;
         }
+        self.counts.redacted += u64::from(message.redacted > 0);
         self.record.clear();
         self.encoder.message(&mut self.record, message, &message.raw);
         // Where that fails, so does the flush, which says why.
