@@ -12,10 +12,13 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::capture::interfaces;
 use crate::capture::live::LiveConfig;
 use crate::cli::capture_args::{CaptureArgs, LimitArgs};
+use crate::cli::file_args::LogArgs;
 use crate::cli::target_args::{AmbiguousArg, OnBreakArg, OrderArg, TargetArgs};
 use crate::http;
 use crate::model::{Endpoint, MARKER_FIELD, OwnConnections, Servers, Watch};
 use crate::reassemble;
+use crate::record::LogFormat;
+use crate::record::access_log::LogOptions;
 use crate::replay::{Client, HostHeader, OnBreak, Order, Proxy, ReplayConfig, Target, Trust};
 use crate::shape::{Admission, Methods};
 
@@ -76,6 +79,16 @@ fn endpoints_of(host: &str, port: u16) -> HashSet<Endpoint> {
             HashSet::new()
         }
     }
+}
+
+/// How access logs are read.
+pub fn logs(args: &LogArgs) -> anyhow::Result<LogOptions> {
+    let format = args.log_format.as_deref().map(LogFormat::parse).transpose();
+    let format = format.map_err(|wrong| anyhow::anyhow!("--log-format {wrong}"))?;
+    if let Some(host) = args.log_host.as_ref().filter(|host| !is_authority(host)) {
+        bail!("--log-host `{host}` is no name; give one such as shop.example:8080");
+    }
+    Ok(LogOptions { format, host: args.log_host.clone() })
 }
 
 /// The HTTP reader's settings.

@@ -14,6 +14,7 @@ use std::io::Seek;
 use anyhow::{Context, bail};
 
 use crate::capture::file::{CaptureFile, FileError, Input, Kind};
+use crate::record::access_log::LogOptions;
 
 /// A file, ready to be read.
 pub enum Opened {
@@ -32,6 +33,17 @@ pub enum Family {
     Recordings,
     /// .gor.
     Gor,
+    /// HAR.
+    Har,
+    /// Access logs.
+    Log,
+}
+
+impl Family {
+    /// Whether requests of one connection are known to be that.
+    pub fn has_connections(self) -> bool {
+        matches!(self, Self::Captures | Self::Recordings | Self::Har)
+    }
 }
 
 impl std::fmt::Display for Family {
@@ -40,14 +52,21 @@ impl std::fmt::Display for Family {
             Self::Captures => "a capture",
             Self::Recordings => "a recording",
             Self::Gor => "a .gor recording",
+            Self::Har => "a HAR document",
+            Self::Log => "an access log",
         })
     }
 }
 
 impl Opened {
-    fn new(input: Input) -> Result<Self, FileError> {
+    /// By its content, unless somebody said that it is an access log.
+    fn new(input: Input, logs: &LogOptions) -> Result<Self, FileError> {
+        let is_log = logs.format.is_some() && input.kind() != Kind::Empty;
+        let input = if is_log { input.taken_for(Kind::AccessLog) } else { input };
         match input.kind() {
-            Kind::Warc | Kind::Gor => Ok(Self::Recording(Box::new(input))),
+            Kind::Warc | Kind::Gor | Kind::Har | Kind::AccessLog => {
+                Ok(Self::Recording(Box::new(input)))
+            }
             _ => Ok(Self::Capture(Box::new(CaptureFile::new(input)?))),
         }
     }
@@ -63,8 +82,12 @@ impl Opened {
     fn family(&self) -> Family {
         match self {
             Self::Capture(_) => Family::Captures,
-            Self::Recording(input) if input.kind() == Kind::Gor => Family::Gor,
-            Self::Recording(_) => Family::Recordings,
+            Self::Recording(input) => match input.kind() {
+                Kind::Gor => Family::Gor,
+                Kind::Har => Family::Har,
+                Kind::AccessLog => Family::Log,
+                _ => Family::Recordings,
+            },
         }
     }
 }
@@ -82,16 +105,17 @@ pub struct Files {
     waiting: VecDeque<Waiting>,
     names: String,
     family: Family,
+    logs: LogOptions,
 }
 
 impl Files {
-    /// Opens them all.
-    pub fn open(paths: &[String]) -> anyhow::Result<Self> {
+    /// Opens them all. With a format in `logs` all of them are access logs.
+    pub fn open(paths: &[String], logs: LogOptions) -> anyhow::Result<Self> {
         let Some((first, rest)) = paths.split_first() else { bail!("no file was given") };
         if paths.iter().filter(|path| *path == "-").count() > 1 {
             bail!("`-` was given twice, but standard input can be read only once");
         }
-        let mut files = Self::one(Input::open(first)?)?;
+        let mut files = Self::with_logs(Input::open(first)?, logs)?;
         for path in rest {
             files.push(path)?;
         }
@@ -105,20 +129,27 @@ impl Files {
 
     /// A single one that is open already.
     pub fn one(input: Input) -> Result<Self, FileError> {
-        let first = Opened::new(input)?;
+        Self::with_logs(input, LogOptions::default())
+    }
+
+    fn with_logs(input: Input, logs: LogOptions) -> Result<Self, FileError> {
+        let first = Opened::new(input, &logs)?;
         let (names, family) = (first.name().to_owned(), first.family());
-        Ok(Self { waiting: VecDeque::from([Waiting::Ready(first)]), names, family })
+        Ok(Self { waiting: VecDeque::from([Waiting::Ready(first)]), names, family, logs })
     }
 
     fn push(&mut self, path: &str) -> anyhow::Result<()> {
         let regular = std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && path != "-");
-        let opened = if regular { None } else { Some(Opened::new(Input::open(path)?)?) };
+        let opened = match regular {
+            true => None,
+            false => Some(Opened::new(Input::open(path)?, &self.logs)?),
+        };
         let (waiting, family) = match opened {
             Some(opened) => {
                 let family = opened.family();
                 (Waiting::Ready(opened), family)
             }
-            None => look_at(path)?,
+            None => look_at(path, &self.logs)?,
         };
         if family != self.family {
             let (names, first) = (&self.names, self.family);
@@ -133,7 +164,9 @@ impl Files {
         let waiting = self.waiting.pop_front()?;
         Some(match waiting {
             Waiting::Ready(opened) => Ok(opened),
-            Waiting::Later(name, file) => Input::from_reader(&name, file).and_then(Opened::new),
+            Waiting::Later(name, file) => {
+                Input::from_reader(&name, file).and_then(|input| Opened::new(input, &self.logs))
+            }
         })
     }
 
@@ -147,6 +180,11 @@ impl Files {
         self.family
     }
 
+    /// How access logs are to be read.
+    pub fn logs(&self) -> &LogOptions {
+        &self.logs
+    }
+
     /// All of them in a few words, for messages.
     pub fn names(&self) -> &str {
         &self.names
@@ -154,10 +192,11 @@ impl Files {
 }
 
 /// Opens a regular file and looks at its first bytes; it is read from the start when its turn comes.
-fn look_at(path: &str) -> anyhow::Result<(Waiting, Family)> {
+fn look_at(path: &str, logs: &LogOptions) -> anyhow::Result<(Waiting, Family)> {
     let cannot = || format!("cannot open {path}");
     let mut file = File::open(path).with_context(cannot)?;
-    let opened = Opened::new(Input::from_reader(path, file.try_clone().with_context(cannot)?)?)?;
+    let input = Input::from_reader(path, file.try_clone().with_context(cannot)?)?;
+    let opened = Opened::new(input, logs)?;
     // The two share one position in the file.
     file.rewind().with_context(cannot)?;
     Ok((Waiting::Later(path.to_owned(), file), opened.family()))

@@ -3,6 +3,7 @@
 //! The only place that knows more than one room. [`run`] takes what the user typed and returns how
 //! the process ends; an error is one message for the user, printed by `main`.
 
+pub mod convert;
 pub mod demo;
 pub mod doctor;
 pub mod files;
@@ -60,6 +61,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Demo(args) => demo::run(&args),
     }
