@@ -327,7 +327,7 @@ fn a_browsers_har_is_replayed_and_what_was_changed_is_said() {
 
     let cut = file(&dir, "cut.har", &har.as_bytes()[..har.len() - 3]);
     let done = run(&["inspect", text(&cut)]).expect_code(2);
-    assert!(done.stderr.contains("line 6, column"), "{}", done.stderr);
+    assert!(done.stderr.contains("line 7, column"), "{}", done.stderr);
     assert!(done.stderr.contains("export it again"), "{}", done.stderr);
     assert_eq!(done.text().lines().count(), 4, "what came before is shown: {}", done.text());
 }

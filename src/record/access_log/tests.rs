@@ -34,7 +34,7 @@ fn requests_without_body_come_with_their_times_and_fields() {
     let want = [
         "5 971211336.000000000 10.0.0.9:0 GET /a?b HTTP/1.0\r\nHost: localhost\r\n\
          Referer: http://r/\r\nUser-Agent: M (x)\r\n\r\n",
-        "at byte 258: a line that is not of the log's format (see --log-format), 13 bytes skipped",
+        "at byte 236: a line that is not of the log's format (see --log-format), 13 bytes skipped",
         "6 1.000000000 [::1]:0 DELETE /d HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ];
     assert_eq!(shown(&items), want);

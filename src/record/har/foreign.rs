@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_line_is_one_line_and_a_target_has_no_spaces() {
-        assert_eq!(one_line(" a\r\nb\0 "), "a  b");
+        assert_eq!(one_line(" a\r\nb\0c "), "a  b c");
         assert_eq!("/ é".bytes().flat_map(escaped).collect::<Vec<_>>(), b"/%20%C3%A9");
     }
 }

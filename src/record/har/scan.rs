@@ -148,12 +148,12 @@ impl<R: Read> Scanner<R> {
         let next = self.peek("a key or `}`")?;
         match next {
             b'}' => {
-                self.consume(1);
                 self.at = match depth {
                     0 if self.has_entries => At::End,
                     0 => return Err(self.unlike("`log.entries` before the document's end")),
                     _ => At::Key { depth: 0, is_first: false },
                 };
+                self.consume(1);
                 return Ok(());
             }
             b',' if !is_first => self.consume(1),
@@ -230,22 +230,26 @@ impl<R: Read> Scanner<R> {
                 return Ok((at, dropped));
             }
             if !self.window.ensure(at + 1)? {
-                return Err(self.unlike("the rest of the document"));
+                return Err(self.error("the file ends within what begins there"));
             }
         }
     }
 
     fn unlike(&self, wanted: &str) -> io::Error {
-        let Place { line, column } = self.place;
         let found = match self.window.bytes().first() {
             Some(byte) => format!("found `{}`", byte.escape_ascii()),
             None => "the file ends there".to_owned(),
         };
+        self.error(&format!("expected {wanted}, {found}"))
+    }
+
+    fn error(&self, what: &str) -> io::Error {
+        let Place { line, column } = self.place;
         io::Error::new(
             ErrorKind::InvalidData,
             format!(
-                "line {line}, column {column}: expected {wanted}, {found}; this is no whole HAR document: export \
-                 it again, or let `jq . FILE` show what is wrong"
+                "line {line}, column {column}: {what}; this is no whole HAR document: export it again, or let \
+                 `jq . FILE` show what is wrong"
             ),
         )
     }
@@ -341,10 +345,10 @@ mod tests {
             ("", "line 1, column 1:", "the file ends there"),
             ("[]", "line 1, column 1:", "expected `{`, found `[`"),
             ("{\n\"log\" 1", "line 2, column 7:", "expected `:`"),
-            ("{\"log\":{\"entries\":[{},]}}", "line 1, column 24:", "expected an entry"),
-            ("{\"log\":{\"entries\":[{} {}]}}", "line 1, column 24:", "`,` or `]`"),
-            ("{\"log\":{\"entries\":[{\n\n", "line 1, column 21:", "the rest of the document"),
-            ("{\"log\":{}}", "line 1, column 11:", "`log.entries`"),
+            ("{\"log\":{\"entries\":[{},]}}", "line 1, column 23:", "expected an entry"),
+            ("{\"log\":{\"entries\":[{} {}]}}", "line 1, column 23:", "`,` or `]`"),
+            ("{\"log\":{\"entries\":[{\n\n", "line 1, column 20:", "ends within what begins"),
+            ("{\"log\":{}}", "line 1, column 10:", "`log.entries`"),
             ("{\"log\":{\"entries\":[]}", "line 1, column 22:", "a key or `}`"),
         ] {
             let error = scan(text, 100).expect_err(text);
