@@ -47,13 +47,14 @@ at_speed 2x 20000
 at_speed 0.5x 5000
 
 "$work/schedule" capture "$count" 20000 100 >"$work/long.pcap"
-"${inside[@]}" tcpdump -i lo -B 65536 --time-stamp-precision=nano -s 66 -w "$work/sent.pcap" \
+"${inside[@]}" tcpdump -i lo -B 131072 --time-stamp-precision=nano -s 66 -w "$work/sent.pcap" \
     'dst port 18481 and tcp[((tcp[12] & 0xf0) >> 2):4] = 0x47455420' 2>"$work/tcpdump.err" &
 dump=$!
 pids+=("$dump")
 wait_for tcpdump grep -q listening "$work/tcpdump.err"
 replay "$work/long.pcap" --speed 1x
 stop "$dump"
+grep dropped "$work/tcpdump.err"
 read -r drift seen < <("$work/schedule" drift 20000 <"$work/sent.pcap")
 echo "replay, $count at 20000/s: sent $(answered "$work/replay.json"), seen $seen, lag p50 $(lag p50_us) us," \
     "p99 $(lag p99_us); the last 1 % are later than the first by $drift us (median)"

@@ -12,7 +12,14 @@ use shadowtap::cli::Cli;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The allocator asks for huge pages, of which a program of a dozen megabytes fills few: they doubled its memory,
+/// and clearing them cost more than they saved. A kernel that does not know the call is as it was.
+fn use_small_pages() {
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
 fn main() -> ExitCode {
+    use_small_pages();
     // Usage errors exit 2 here, with clap's own words.
     let cli = Cli::parse();
     match app::run(cli) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::support::PATIENCE;
+use crate::support::fixtures;
 use crate::support::ledger::Ledger;
 use crate::support::netns::Place;
 use crate::support::process::{Finished, contains};
@@ -232,6 +233,22 @@ fn duration_with_max_gap_is_that_of_the_cut_schedule() {
     let (_, ledger) = Recording::gets(6, 3_600_000).replayed(&v2.url(), &args);
     // Due at 0, 100 and 200 ms; nothing is cut off.
     assert_eq!((answered(&ledger), ledger.count("/requests/captured")), (3, 3), "{:#}", ledger.0);
+}
+
+#[test]
+fn what_v1_took_is_said_for_the_requests_that_were_sent() {
+    let server = v2(Behaviour::Answer);
+    let file = fixtures::path("demo.pcap");
+    let times = |methods: &str| {
+        let args = ["--to", &server.url(), "--speed", "max", "--methods", methods, "--json"];
+        let finished = Run::new(["replay"]).args([file.as_os_str()]).args(args).finish(PATIENCE);
+        let ledger = Ledger::parse(&finished.stdout);
+        let (queued, timed) = (ledger.count("/requests/queued"), ledger.count("/v1/count"));
+        assert_eq!(timed, queued, "each of them was answered by v1");
+        assert!(ledger.count("/v1/p50_us") > 0 && ledger.count("/v1/p50_us") < 1_000_000);
+        queued
+    };
+    assert!(times("safe") < times("all"));
 }
 
 #[test]

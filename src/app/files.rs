@@ -9,10 +9,11 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Seek;
+use std::io::{self, Read, Seek};
 
 use anyhow::{Context, bail};
 
+use super::shared::Reading;
 use crate::capture::file::{CaptureFile, FileError, Input, Kind};
 use crate::record::access_log::LogOptions;
 
@@ -106,16 +107,45 @@ pub struct Files {
     names: String,
     family: Family,
     logs: LogOptions,
+    reading: Reading,
+}
+
+/// A regular file of which it is counted how far it was read.
+struct Counted(File, Reading);
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.0.read(buffer)?;
+        self.1.add_read(len as u64);
+        Ok(len)
+    }
 }
 
 impl Files {
     /// Opens them all. With a format in `logs` all of them are access logs.
     pub fn open(paths: &[String], logs: LogOptions) -> anyhow::Result<Self> {
+        let files = Self::counted(paths, logs, Reading::default())?;
+        let size = |path: &String| match std::fs::metadata(path) {
+            Ok(meta) if meta.is_file() && path != "-" => Some(meta.len()),
+            _ => None,
+        };
+        // With a pipe among them nobody knows how much there is.
+        let sizes: Option<u64> = paths.iter().map(size).sum();
+        files.reading.add_size(sizes.unwrap_or(0));
+        Ok(files)
+    }
+
+    /// Opens them once more, to be read behind these.
+    pub fn open_again(&self, paths: &[String]) -> anyhow::Result<Self> {
+        Self::counted(paths, self.logs.clone(), self.reading.clone())
+    }
+
+    fn counted(paths: &[String], logs: LogOptions, reading: Reading) -> anyhow::Result<Self> {
         let Some((first, rest)) = paths.split_first() else { bail!("no file was given") };
         if paths.iter().filter(|path| *path == "-").count() > 1 {
             bail!("`-` was given twice, but standard input can be read only once");
         }
-        let mut files = Self::with_logs(Input::open(first)?, logs)?;
+        let mut files = Self::with(open_counted(first, &reading)?, logs, reading)?;
         for path in rest {
             files.push(path)?;
         }
@@ -129,13 +159,13 @@ impl Files {
 
     /// A single one that is open already.
     pub fn one(input: Input) -> Result<Self, FileError> {
-        Self::with_logs(input, LogOptions::default())
+        Self::with(input, LogOptions::default(), Reading::default())
     }
 
-    fn with_logs(input: Input, logs: LogOptions) -> Result<Self, FileError> {
+    fn with(input: Input, logs: LogOptions, reading: Reading) -> Result<Self, FileError> {
         let first = Opened::new(input, &logs)?;
         let (names, family) = (first.name().to_owned(), first.family());
-        Ok(Self { waiting: VecDeque::from([Waiting::Ready(first)]), names, family, logs })
+        Ok(Self { waiting: VecDeque::from([Waiting::Ready(first)]), names, family, logs, reading })
     }
 
     fn push(&mut self, path: &str) -> anyhow::Result<()> {
@@ -165,9 +195,15 @@ impl Files {
         Some(match waiting {
             Waiting::Ready(opened) => Ok(opened),
             Waiting::Later(name, file) => {
+                let file = Counted(file, self.reading.clone());
                 Input::from_reader(&name, file).and_then(|input| Opened::new(input, &self.logs))
             }
         })
+    }
+
+    /// How far they have been read.
+    pub fn reading(&self) -> Reading {
+        self.reading.clone()
     }
 
     /// How many are still to come.
@@ -188,6 +224,15 @@ impl Files {
     /// All of them in a few words, for messages.
     pub fn names(&self) -> &str {
         &self.names
+    }
+}
+
+/// Opens a file; of a regular one it is counted how far it is read.
+fn open_counted(path: &str, reading: &Reading) -> Result<Input, FileError> {
+    let is_regular = path != "-" && std::fs::metadata(path).is_ok_and(|meta| meta.is_file());
+    match File::open(path) {
+        Ok(file) if is_regular => Input::from_reader(path, Counted(file, reading.clone())),
+        _ => Input::open(path),
     }
 }
 

@@ -11,6 +11,7 @@ use super::pipeline::Seen;
 use super::queue::{Budgets, Permits, WhenFull};
 use super::schedule::{Pace, Schedule, Timetable};
 use super::shared::{CaptureCounts, Shared};
+use super::v1_times::V1Times;
 use crate::model::ledger::{Refused, RequestCounts};
 use crate::model::{Completion, Message};
 use crate::shape::Admission;
@@ -59,6 +60,7 @@ pub struct Intake {
     /// Connections that ended, and since when the first waits.
     ended: Vec<u64>,
     ended_at: Option<Instant>,
+    v1_times: Option<V1Times>,
     requests: RequestCounts,
     offered: u64,
     responses_shed: u64,
@@ -87,6 +89,7 @@ impl Intake {
             wants_ends: false,
             ended: Vec::new(),
             ended_at: None,
+            v1_times: None,
             requests: RequestCounts::default(),
             offered: 0,
             responses_shed: 0,
@@ -124,6 +127,12 @@ impl Intake {
         self
     }
 
+    /// Notes how long v1 took.
+    pub fn with_v1_times(mut self, v1_times: V1Times) -> Self {
+        self.v1_times = Some(v1_times);
+        self
+    }
+
     /// Takes messages as they were completed, publishes all counts, and sends what goes on.
     /// `counts` are those of the capture so far; what is decided here is filled in.
     pub fn take(&mut self, seen: Seen, counts: CaptureCounts) -> Flow {
@@ -139,9 +148,17 @@ impl Intake {
             }
             if message.is_request() {
                 self.request(message, &mut batch, counts);
-            } else if self.wants_responses {
+                continue;
+            }
+            if let (Some(times), Some(answered)) = (&mut self.v1_times, message.answered()) {
+                times.answered(answered);
+            }
+            if self.wants_responses {
                 self.response(message, &mut batch, counts);
             }
+        }
+        if let Some(times) = &mut self.v1_times {
+            seen.answered.into_iter().for_each(|answered| times.answered(answered));
         }
         if self.wants_ends && !seen.ended.is_empty() {
             self.ended.extend(seen.ended);
@@ -179,6 +196,9 @@ impl Intake {
             Some(permit) => {
                 self.requests.queued += 1;
                 self.offered += 1;
+                if let Some(times) = &mut self.v1_times {
+                    times.queued(&message);
+                }
                 if let Some((_, schedule)) = &mut self.duration {
                     schedule.due(&message, Instant::now().into());
                 }
@@ -322,7 +342,7 @@ mod tests {
         intake.outlet = Box::new(move |batch, ended| event_tx.send((batch.len(), ended)).is_ok());
         let mut intake = intake.with_ends();
         let mut take = |messages: Vec<Message>, ended: &[u64]| {
-            let seen = Seen { messages, ended: ended.to_vec(), out_of_range: 0 };
+            let seen = Seen { ended: ended.to_vec(), ..messages.into() };
             intake.take(seen, CaptureCounts::default())
         };
         take(vec![], &[1]);

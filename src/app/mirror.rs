@@ -9,7 +9,7 @@ use super::running::Running;
 use super::schedule::{Pace, Timetable};
 use super::sending::Sending;
 use super::shared::Shared;
-use super::supervise::{Run, run_name};
+use super::supervise::{Run, Whole, run_name};
 use super::{signals, terminal};
 use crate::cli::capture_args::CaptureArgs;
 use crate::cli::{MirrorArgs, PriorityArg};
@@ -80,7 +80,9 @@ impl<'a> Mirror<'a> {
         } = self;
         let queue = &args.limits;
         let shared = Shared::new(sending.consumers());
-        let run = Run::new(name, shared.clone()).with_progress().stop_after(args.capture.duration);
+        let whole = Whole::live(args.capture.limit, args.capture.duration);
+        let run =
+            Run::new(name, shared.clone()).with_progress(whole).stop_after(args.capture.duration);
         signals::install(run.events())?;
         // After the signals: looking a name up may take its time. The ring holds what comes meanwhile.
         watch.excluded = config::excluded(&targets, proxy.as_ref(), &watch);

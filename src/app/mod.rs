@@ -27,6 +27,7 @@ pub mod source;
 pub mod stored;
 pub mod supervise;
 pub mod terminal;
+mod v1_times;
 
 use crate::cli::{Cli, Command};
 use crate::telemetry::logs;

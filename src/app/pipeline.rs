@@ -6,7 +6,7 @@
 use crate::decode::Decoder;
 use crate::http::{Config, HttpReader};
 use crate::model::ledger::{HttpCounts, PacketCounts, StreamCounts};
-use crate::model::{Frame, Ignored, Message, Timestamp, Watch};
+use crate::model::{Answered, Frame, Ignored, Message, Timestamp, Watch};
 use crate::reassemble::{Limits, Reassembler};
 
 /// What was seen since the last look.
@@ -16,6 +16,8 @@ pub struct Seen {
     pub messages: Vec<Message>,
     /// Connections from which no request will come any more: all of them came before.
     pub ended: Vec<u64>,
+    /// Requests that were answered, where the responses are not among the messages.
+    pub answered: Vec<Answered>,
     /// Requests that are not among the messages, since they lie outside the range that is wanted.
     pub out_of_range: u64,
 }
@@ -87,8 +89,8 @@ impl Pipeline {
     /// The same, and the connections that ended.
     pub fn seen(&mut self) -> Seen {
         let handler = self.reassembler.handler();
-        let ended = handler.ended();
-        Seen { messages: handler.drain().collect(), ended, out_of_range: 0 }
+        let (ended, answered) = (handler.ended(), handler.answered());
+        Seen { messages: handler.drain().collect(), ended, answered, out_of_range: 0 }
     }
 
     /// What was counted so far.

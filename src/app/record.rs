@@ -9,7 +9,7 @@ use super::mirror::describe;
 use super::pipeline::Pipeline;
 use super::queue::{Budgets, WhenFull};
 use super::shared::{Consumer, Shared};
-use super::supervise::{Event, Run, run_name, spawn};
+use super::supervise::{Event, Run, Whole, run_name, spawn};
 use super::{signals, terminal};
 use crate::cli::RecordArgs;
 use crate::config;
@@ -40,7 +40,8 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let (batch_tx, batch_rx) = unbounded();
     let task = RecordTask::new(recorder, batch_rx);
     let shared = Shared::new(vec![Consumer::Recording(task.counts())]);
-    let run = Run::new(name, shared.clone()).with_progress().stop_after(args.capture.duration);
+    let whole = Whole::live(args.capture.limit, args.capture.duration);
+    let run = Run::new(name, shared.clone()).with_progress(whole).stop_after(args.capture.duration);
     signals::install(run.events())?;
     spawn("record", run.events(), Event::ConsumerEnded, || Ok(task.run().1?))?;
     let budgets = Budgets::new(1, args.limits.queue, usize::try_from(args.limits.queue_bytes)?);

@@ -13,13 +13,14 @@ use super::rounds::Range;
 use super::running::Running;
 use super::schedule::{Pace, Rate, Timetable};
 use super::sending::Sending;
-use super::shared::Shared;
+use super::shared::{Reading, Shared};
 use super::source::Source;
-use super::supervise::{Run, run_name};
+use super::supervise::{Run, Whole, run_name};
+use super::v1_times::V1Times;
 use super::{signals, terminal};
 use crate::capture::rights;
 use crate::cli::ReplayArgs;
-use crate::cli::units::{Rates, Speed};
+use crate::cli::units::{Rates, Rounds, Speed};
 use crate::replay::Order;
 use crate::{config, http};
 
@@ -46,6 +47,7 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     let admission = config::admission(&args.target)?;
     // Responses are read, since pairing makes framing surer, but not kept.
     let http = http::Config { read_responses: true, ..config::http(&args.limits, false) };
+    let reading = files.reading();
     let limits = config::reassembly(&args.limits)?;
     let source = Source::new(files, config::watch_file(&args.ports), http, limits);
     let mut source = source.within(Range::new(args.from, args.until));
@@ -65,7 +67,6 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
         let is_sent = move || shared.snapshot().requests.queued > 0;
         source = source.repeated(&args.files, rounds, is_sent);
     }
-    let mut run = Run::new(name, shared.clone()).with_progress().of_file();
     let pace = pace(args)?;
     let (mut limit, mut duration) = (args.limit, None);
     match pace {
@@ -75,8 +76,13 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
             let most = args.duration.map(|duration| rate.within(duration));
             limit = [limit, most].into_iter().flatten().min();
         }
-        Pace::Max | Pace::Live => run = run.stop_after(args.duration),
+        Pace::Max | Pace::Live => {}
     }
+    let mut run = Run::new(name, shared.clone()).of_file();
+    if matches!(pace, Pace::Max) {
+        run = run.stop_after(args.duration);
+    }
+    let run = run.with_progress(whole(args, limit, reading));
     // Everything is open now, and what follows reads a file that may be hostile.
     rights::drop_all(false).context("cannot drop the rights of this process")?;
     signals::install(run.events())?;
@@ -89,9 +95,22 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
         .limit(limit)
         .duration(duration, pace)
         .timetable(timetable)
+        .with_v1_times(V1Times::new(shared.v1()))
         .with_ends();
     source.spawn(intake, shared, run.events())?;
     Ok(Running::new(run, || (), ending))
+}
+
+/// What tells how much is done.
+fn whole(args: &ReplayArgs, limit: Option<u64>, reading: Reading) -> Whole {
+    match (args.rounds, Whole::live(limit, args.duration)) {
+        (_, known @ (Whole::Requests(_) | Whole::Time(_))) => known,
+        (Some(Rounds::Forever), _) => Whole::Unknown,
+        (Some(Rounds::Times(times)), _) => {
+            Whole::Files(reading, u32::try_from(times).unwrap_or(u32::MAX))
+        }
+        (None, _) => Whole::Files(reading, 1),
+    }
 }
 
 fn pace(args: &ReplayArgs) -> anyhow::Result<Pace> {

@@ -71,6 +71,10 @@ impl Shift {
         for conn in &mut seen.ended {
             *conn = Self::conn(*conn, round);
         }
+        for answered in &mut seen.answered {
+            answered.at = answered.at + self.behind(round);
+            answered.conn = Self::conn(answered.conn, round);
+        }
     }
 
     fn message(&mut self, message: &mut Message, round: u64) {
@@ -80,12 +84,17 @@ impl Shift {
             (*first, *last) = ((*first).min(at), (*last).max(at));
             return;
         }
-        let Some((first, last)) = self.span else { return };
-        let rounds = u32::try_from(round).unwrap_or(u32::MAX);
-        let by = (last.since(first) + Self::PAUSE).saturating_mul(rounds);
+        let by = self.behind(round);
         message.first_byte = message.first_byte + by;
         message.last_byte = message.last_byte + by;
         message.conn = Self::conn(message.conn, round);
+    }
+
+    /// How much later than the first round it is.
+    fn behind(&self, round: u64) -> Duration {
+        let rounds = u32::try_from(round).unwrap_or(u32::MAX);
+        let first_round = |(first, last): (Timestamp, Timestamp)| last.since(first) + Self::PAUSE;
+        self.span.map(first_round).unwrap_or_default().saturating_mul(rounds)
     }
 
     /// The connection's number in that round.
@@ -112,7 +121,8 @@ mod tests {
             message.conn = 1;
             message
         };
-        Seen { messages: seconds.iter().map(message).collect(), ended: vec![1], out_of_range: 0 }
+        let messages = seconds.iter().map(message).collect();
+        Seen { messages, ended: vec![1], ..Seen::default() }
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //! A thread owns its counts as plain numbers and publishes copies at batch borders; nobody holds the
 //! lock for longer than a copy.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::v1_times::V1Report;
 use crate::model::ledger::{
     HttpCounts, PacketCounts, RecordCounts, RecordsRead, RequestCounts, Snapshot, StreamCounts,
     TargetCounts,
@@ -40,12 +41,38 @@ pub enum Consumer {
     Recording(Arc<Mutex<RecordCounts>>),
 }
 
+/// How far the files of a run have been read, in bytes as they lie on the disk.
+#[derive(Clone, Default)]
+pub struct Reading {
+    read: Arc<AtomicU64>,
+    size: Arc<AtomicU64>,
+}
+
+impl Reading {
+    /// There is so much to read.
+    pub fn add_size(&self, bytes: u64) {
+        self.size.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// So much more was read.
+    pub fn add_read(&self, bytes: u64) {
+        self.read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The part that has been read; nothing where the size is not known.
+    pub fn part(&self) -> Option<f64> {
+        let size = self.size.load(Ordering::Relaxed);
+        (size > 0).then(|| self.read.load(Ordering::Relaxed) as f64 / size as f64)
+    }
+}
+
 /// Published counts of a run.
 #[derive(Clone, Default)]
 pub struct Shared {
     capture: Arc<Mutex<CaptureCounts>>,
     consumers: Arc<Vec<Consumer>>,
     stop: Arc<AtomicBool>,
+    v1: V1Report,
 }
 
 impl Shared {
@@ -58,6 +85,11 @@ impl Shared {
     /// so that no consumer is ever ahead.
     pub fn publish(&self, counts: CaptureCounts) {
         *self.capture.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
+    /// How long v1 took.
+    pub fn v1(&self) -> V1Report {
+        self.v1.clone()
     }
 
     /// Asks the capture thread to stop.
@@ -89,6 +121,7 @@ impl Shared {
         snapshot.requests = capture.requests;
         snapshot.records = capture.records;
         snapshot.damaged = capture.damaged;
+        snapshot.v1 = self.v1.quantiles();
         if let Some(recording) = &mut snapshot.recording {
             recording.offered = capture.offered;
             recording.responses_shed = capture.responses_shed;

@@ -131,7 +131,7 @@ impl Source {
                      there, and --methods, -p, --from and --until decide",
                     self.files.names()
                 ),
-                _ => self.files = Files::open(names, self.files.logs().clone())?,
+                _ => self.files = self.files.open_again(names)?,
             }
         }
     }

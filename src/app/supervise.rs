@@ -12,13 +12,14 @@ use anyhow::{Context, anyhow};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::Exit;
-use super::shared::Shared;
+use super::shared::{Reading, Shared};
 use super::terminal;
 use crate::model::ledger::Snapshot;
-use crate::telemetry::{ledger_table, progress};
+use crate::telemetry::{bar, ledger_table, progress};
 
-/// How often a live run says how it goes.
+/// How often a run says how it goes, and how often it draws that where a bar can be seen.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
+const DRAW_EVERY: Duration = Duration::from_millis(500);
 
 /// How long, after everything was told to end at once, the threads are waited for.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -45,6 +46,29 @@ pub enum Ending {
     Now,
 }
 
+/// What a run is done with when it is done.
+pub enum Whole {
+    /// So many requests.
+    Requests(u64),
+    /// Files, read so often.
+    Files(Reading, u32),
+    /// So much time.
+    Time(Duration),
+    /// It goes on until it is ended.
+    Unknown,
+}
+
+impl Whole {
+    /// Of a live run.
+    pub fn live(limit: Option<u64>, duration: Option<Duration>) -> Self {
+        match (limit, duration) {
+            (_, Some(duration)) => Self::Time(duration),
+            (Some(limit), None) => Self::Requests(limit),
+            (None, None) => Self::Unknown,
+        }
+    }
+}
+
 /// A run under supervision.
 pub struct Run {
     /// Its name, which stands in the marker of each copy.
@@ -55,6 +79,8 @@ pub struct Run {
     event_rx: Receiver<Event>,
     duration: Option<Duration>,
     says_progress: bool,
+    /// What tells how much is done.
+    whole: Whole,
     /// Whether what is captured lies in a file: it can be left at any place, and its end is waited for.
     is_file: bool,
 }
@@ -71,6 +97,7 @@ impl Run {
             event_rx,
             duration: None,
             says_progress: false,
+            whole: Whole::Unknown,
             is_file: false,
         }
     }
@@ -81,9 +108,10 @@ impl Run {
         self
     }
 
-    /// Says every ten seconds how it goes.
-    pub fn with_progress(mut self) -> Self {
+    /// Says every ten seconds how it goes; draws a bar where stderr is a terminal.
+    pub fn with_progress(mut self, whole: Whole) -> Self {
         self.says_progress = true;
+        self.whole = whole;
         self
     }
 
@@ -108,7 +136,8 @@ impl Run {
         let mut stopping = false;
         let mut give_up_at = None;
         let mut stop_at = self.duration.map(|duration| self.started + duration);
-        let mut progress_at = self.says_progress.then(|| self.started + PROGRESS_EVERY);
+        let every = if bar::is_visible() { DRAW_EVERY } else { PROGRESS_EVERY };
+        let mut progress_at = self.says_progress.then(|| self.started + every);
         let mut last = (Duration::ZERO, Snapshot::default());
         while consuming || (capturing && !(self.is_file && stopping)) {
             let wait_until = [stop_at, progress_at, give_up_at].into_iter().flatten().min();
@@ -163,13 +192,14 @@ impl Run {
                 end(Ending::Drain);
             }
             if progress_at.is_some_and(|at| at <= now) {
-                progress_at = Some(now + PROGRESS_EVERY);
+                progress_at = Some(now + every);
                 last = self.say_progress(&last);
             }
             if give_up_at.is_some_and(|at| at <= now) {
                 break;
             }
         }
+        bar::remove();
         match trouble {
             Some(trouble) => Err(trouble),
             None => Ok(exit),
@@ -178,8 +208,28 @@ impl Run {
 
     fn say_progress(&self, last: &(Duration, Snapshot)) -> (Duration, Snapshot) {
         let now = (self.started.elapsed(), self.shared.snapshot());
-        terminal::say(&progress::line(now.0, &now.1, Some((last.0, &last.1))));
+        let before = Some((last.0, &last.1));
+        match bar::is_visible() {
+            true => bar::draw(self.done(&now.1), progress::words(now.0, &now.1, before)),
+            false => terminal::say(&progress::line(now.0, &now.1, before)),
+        }
         now
+    }
+
+    /// The part that is done, as far as can be told.
+    fn done(&self, now: &Snapshot) -> Option<f64> {
+        let ratio = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
+        let of_time = |time: Duration| self.started.elapsed().as_secs_f64() / time.as_secs_f64();
+        match &self.whole {
+            Whole::Requests(most) => Some(ratio(progress::over(now), *most)),
+            Whole::Files(reading, rounds) => {
+                // What was read is not over yet.
+                let over = ratio(progress::over(now), now.requests.queued);
+                reading.part().map(|read| read / f64::from(*rounds) * over)
+            }
+            Whole::Time(time) => Some(of_time(*time)),
+            Whole::Unknown => None,
+        }
     }
 
     /// What the run's threads share.

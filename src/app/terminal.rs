@@ -4,9 +4,12 @@
 
 use std::io::{self, Write};
 
+use crate::telemetry::bar;
+
 /// One line for the person at the terminal, on stderr.
 pub fn say(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", line.trim_end());
+    // In one piece, so that a bar is taken away once.
+    let _ = bar::Stderr.write_all(format!("{}\n", line.trim_end()).as_bytes());
 }
 
 /// A result, on stdout, its last line ended.

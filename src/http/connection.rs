@@ -12,7 +12,7 @@ use super::pairing::Pairing;
 use super::reader::Config;
 use super::side::{Partial, State};
 use crate::model::ledger::{HttpCounts, Skipped};
-use crate::model::{Anomaly, CloseReason, FlowInfo, Gap, Message, Piece, Side};
+use crate::model::{Anomaly, Answered, CloseReason, FlowInfo, Gap, Message, Piece, Side};
 
 /// Who is told, and what is counted: passed through every call.
 pub(super) struct Context<'a> {
@@ -20,6 +20,7 @@ pub(super) struct Context<'a> {
     pub config: &'a Config,
     pub counts: &'a mut HttpCounts,
     pub out: &'a mut Vec<Message>,
+    pub answered: &'a mut Vec<Answered>,
 }
 
 impl Context<'_> {

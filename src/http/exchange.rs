@@ -35,6 +35,9 @@ struct Beginning {
     is_doubtful: bool,
 }
 
+/// Answers that wait to be asked for; others are not told.
+const MAX_ANSWERED: usize = 1 << 16;
+
 impl Connection {
     /// A head is whole: a message begins.
     pub(super) fn begin(&mut self, side: Side, bytes: &[u8], seen: Seen, cx: &mut Context<'_>) {
@@ -142,6 +145,8 @@ impl Connection {
         }
         if cx.config.emit_responses {
             cx.out.push(message);
+        } else if cx.answered.len() < MAX_ANSWERED {
+            cx.answered.extend(message.answered());
         }
     }
 

@@ -1,12 +1,15 @@
 //! The HTTP reader: a [`StreamHandler`] that turns connections into messages.
 //!
 //! In: stream events. Out: [`HttpReader::drain`], the messages completed since the last call, in
-//! order of completion; [`HttpReader::ended`], the connections from which no request will come any
+//! order of completion; [`HttpReader::answered`], the requests that were answered by responses that are not
+//! put out; [`HttpReader::ended`], the connections from which no request will come any
 //! more; and [`HttpReader::counts`].
 
 use super::connection::{Connection, Context};
 use crate::model::ledger::HttpCounts;
-use crate::model::{CloseReason, FlowInfo, Gap, Message, Piece, Side, StreamHandler, Timestamp};
+use crate::model::{
+    Answered, CloseReason, FlowInfo, Gap, Message, Piece, Side, StreamHandler, Timestamp,
+};
 
 /// What to read and what to keep.
 #[derive(Clone, Debug)]
@@ -44,6 +47,7 @@ pub struct HttpReader {
     config: Config,
     out: Vec<Message>,
     ended: Vec<u64>,
+    answered: Vec<Answered>,
     counts: HttpCounts,
 }
 
@@ -64,6 +68,11 @@ impl HttpReader {
         std::mem::take(&mut self.ended)
     }
 
+    /// The requests answered since the last call, by responses that were not put out.
+    pub fn answered(&mut self) -> Vec<Answered> {
+        std::mem::take(&mut self.answered)
+    }
+
     fn end(&mut self, conn: u64, flow: &mut Connection) {
         if flow.end_requests() && self.ended.len() < MAX_ENDED {
             self.ended.push(conn);
@@ -76,7 +85,8 @@ impl HttpReader {
     }
 
     fn context<'a>(&'a mut self, info: &'a FlowInfo) -> Context<'a> {
-        Context { info, config: &self.config, counts: &mut self.counts, out: &mut self.out }
+        let Self { config, out, answered, counts, .. } = self;
+        Context { info, config, counts, out, answered }
     }
 }
 

@@ -316,6 +316,13 @@ pub struct Quantiles {
     pub max_us: u64,
 }
 
+impl Quantiles {
+    /// Whether nothing was measured.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
 impl TargetCounts {
     /// Copies the replayer has taken over.
     pub fn taken(&self) -> u64 {
@@ -359,6 +366,10 @@ pub struct Snapshot {
     pub records: RecordsRead,
     /// Parts of a recording that could not be read; what was in them is unknown.
     pub damaged: u64,
+    /// How long v1 took for the requests queued, from a request's last byte to its response's, where files have
+    /// both; in packet time.
+    #[serde(skip_serializing_if = "Quantiles::is_empty")]
+    pub v1: Quantiles,
     /// What became of them, one for each target.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<TargetCounts>,

@@ -76,6 +76,17 @@ pub enum Start {
     },
 }
 
+/// A whole response was seen, and it is known to which request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Answered {
+    /// Number of the connection.
+    pub conn: u64,
+    /// Index of the request within it.
+    pub request: u32,
+    /// Packet time of the response's last byte.
+    pub at: Timestamp,
+}
+
 /// Whether the whole message was seen and kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Completion {
@@ -199,6 +210,16 @@ impl Message {
     pub fn cost(&self) -> usize {
         let separate_body = if self.chunked { self.body.len() } else { 0 };
         size_of::<Self>() + self.raw.len() + separate_body + self.fields.len() * size_of::<Field>()
+    }
+
+    /// What this tells as a response: nothing when it is a request, not whole, or not known whose.
+    pub fn answered(&self) -> Option<Answered> {
+        let Start::Response { request: Some(request), status, .. } = self.start else {
+            return None;
+        };
+        // An interim response is not the answer.
+        let is_final = status >= 200 && self.completion == Completion::Complete;
+        is_final.then_some(Answered { conn: self.conn, request, at: self.last_byte })
     }
 
     /// Whether a comma-separated field contains this token, compared without regard to case

@@ -18,17 +18,19 @@ pub mod tally;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod time;
+mod times;
 pub mod watch;
 
 pub use addr::{Endpoint, FlowKey, Side};
 pub use anomaly::{Anomalies, Anomaly};
 pub use frame::{Frame, LinkType};
 pub use marker::MARKER_FIELD;
-pub use message::{Completion, Extent, Message, Start, Version};
+pub use message::{Answered, Completion, Extent, Message, Start, Version};
 pub use own::OwnConnections;
 pub use segment::{Flags, IGNORED, Ignored, Segment};
 pub use seq::SeqNum;
 pub use stream::{CLOSE_REASONS, CloseReason, FlowInfo, Gap, Piece, StreamHandler};
 pub use tally::{Cause, Tally};
 pub use time::Timestamp;
+pub use times::Times;
 pub use watch::{Servers, Watch};

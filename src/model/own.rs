@@ -34,12 +34,13 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Endings {
-    /// By local port and connection, how often each was added and not yet forgotten: it may be made again soon.
-    uses: HashMap<(u16, FlowKey), usize>,
-    /// Those that live, by local port.
-    living: HashMap<u16, usize>,
-    /// Those that ended, the oldest first.
-    ended: VecDeque<(Instant, u16, FlowKey)>,
+    /// By what stands for it, how often each was added and not yet forgotten: it may be made again soon.
+    uses: HashMap<u64, u32>,
+    /// How many live, by local port.
+    living: HashMap<u16, u32>,
+    /// Those that ended, the oldest first: when, the local port, and what stands for it. Beside a v2 that
+    /// refuses there are thousands.
+    ended: VecDeque<(Instant, u16, u64)>,
 }
 
 impl Default for OwnConnections {
@@ -72,13 +73,13 @@ impl OwnConnections {
 
     /// Adds a connection that is about to be made.
     pub fn add(&self, local: Endpoint, remote: Endpoint, now: Instant) {
-        let (key, _) = FlowKey::new(local, remote);
+        let digest = digest(&FlowKey::new(local, remote).0);
         let mut endings = self.endings();
         self.forget(&mut endings, now);
-        *endings.uses.entry((local.port, key)).or_default() += 1;
+        *endings.uses.entry(digest).or_default() += 1;
         *endings.living.entry(local.port).or_default() += 1;
         if let Some(port) = self.0.port(local.port) {
-            port.store(digest(&key), Ordering::Release);
+            port.store(digest, Ordering::Release);
         }
     }
 
@@ -91,18 +92,18 @@ impl OwnConnections {
                 living.remove();
             }
         }
-        endings.ended.push_back((now, local.port, FlowKey::new(local, remote).0));
+        endings.ended.push_back((now, local.port, digest(&FlowKey::new(local, remote).0)));
         self.forget(&mut endings, now);
     }
 
     /// Forgets what ended long ago.
     fn forget(&self, endings: &mut Endings, now: Instant) {
-        while let Some(&(at, port, key)) = endings.ended.front() {
+        while let Some(&(at, port, digest)) = endings.ended.front() {
             if now.saturating_duration_since(at) < LINGER {
                 return;
             }
             endings.ended.pop_front();
-            let Entry::Occupied(mut uses) = endings.uses.entry((port, key)) else { continue };
+            let Entry::Occupied(mut uses) = endings.uses.entry(digest) else { continue };
             *uses.get_mut() -= 1;
             if *uses.get() > 0 {
                 continue;
@@ -110,7 +111,7 @@ impl OwnConnections {
             uses.remove();
             if let Some(port) = self.0.port(port) {
                 // Unless another connection has it now.
-                let _ = port.compare_exchange(digest(&key), 0, Ordering::AcqRel, Ordering::Relaxed);
+                let _ = port.compare_exchange(digest, 0, Ordering::AcqRel, Ordering::Relaxed);
             }
         }
     }

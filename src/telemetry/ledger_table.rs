@@ -170,7 +170,7 @@ fn copies(rows: &mut Rows, snapshot: &Snapshot, target: &TargetCounts) {
     rows.part_if("in flight", target.in_flight);
     rows.part_if("in transit", target.in_transit);
     rows.beside_if("with ambiguous framing", target.ambiguous_sent);
-    rows.text(times::lines(&target.timing));
+    rows.text(times::lines(&target.timing, &snapshot.v1));
 }
 
 fn recorded(rows: &mut Rows, recording: &RecordCounts) {

@@ -10,6 +10,8 @@ use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
+use super::bar;
+
 /// What is logged when the user says nothing.
 pub const DEFAULT_FILTER: &str = "info";
 
@@ -36,7 +38,7 @@ pub enum LogError {
 pub fn init(filter: &str, json: bool) -> Result<(), LogError> {
     let filter = parse_filter(filter)?;
     let builder = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
+        .with_writer(|| bar::Stderr)
         .with_env_filter(filter)
         .with_ansi(has_colours(std::env::var_os("NO_COLOR").as_deref(), io::stderr().is_terminal()))
         .with_target(false);

@@ -1,4 +1,4 @@
-//! The ledger in one line, printed while a run goes on.
+//! The ledger in one line, printed while a run goes on; and in a few words, beside a bar.
 //!
 //! In come the snapshot of now and the one of the last line, out comes a line without its end: what
 //! was captured and how fast, what became of it, what was lost.
@@ -63,6 +63,38 @@ pub fn line(elapsed: Duration, now: &Snapshot, before: Option<(Duration, &Snapsh
     out
 }
 
+/// The same in a few words: how many of the requests are over, how fast, how late, what went wrong.
+pub fn words(elapsed: Duration, now: &Snapshot, before: Option<(Duration, &Snapshot)>) -> String {
+    let (since, earlier) = match before {
+        Some((at, snapshot)) => (elapsed.saturating_sub(at), over(snapshot)),
+        None => (elapsed, 0),
+    };
+    let done = over(now);
+    let mut out =
+        format!("{} done ({})", count(done), per_second(rate(done.saturating_sub(earlier), since)));
+    // Writing to a string does not fail.
+    let lag = now.targets.iter().map(|target| target.timing.send_lag.p99_us).max().unwrap_or(0);
+    if lag > 0 {
+        let _ = write!(out, ", lag p99 {:.1} ms", lag as f64 / 1000.0);
+    }
+    let failed: u64 = now.targets.iter().map(|target| target.failed.total()).sum();
+    let shed: u64 = now.targets.iter().map(|target| target.shed.total()).sum();
+    for (n, what) in [(failed, "failed"), (shed, "shed")] {
+        if n > 0 {
+            let _ = write!(out, ", {} {what}", count(n));
+        }
+    }
+    let _ = write!(out, "; {}", loss(now));
+    out
+}
+
+/// Requests, or messages of a recording, that nothing more happens to. With several targets the slowest counts.
+pub fn over(now: &Snapshot) -> u64 {
+    let copies = now.targets.iter().map(|target| target.taken() - target.in_flight).min();
+    let written = now.recording.as_ref().map(|recording| recording.requests + recording.responses);
+    copies.or(written).unwrap_or(now.requests.captured)
+}
+
 /// `01:02:03`.
 fn clock(elapsed: Duration) -> String {
     let seconds = elapsed.as_secs();
@@ -93,6 +125,15 @@ mod tests {
             line(at(3670), &now, Some((at(3660), &before))),
             "01:01:10 captured 12,345 (1,000/s), queued 12,000, held back 340, refused 5; \
              http://v2: answered 11,990, failed 0, waiting 10; 0 lost"
+        );
+        let lag = crate::model::ledger::Quantiles { p99_us: 1250, ..Default::default() };
+        now.targets[0].timing.send_lag = lag;
+        let mut earlier = before.clone();
+        let done = TargetCounts { in_flight: 7, ..Default::default() };
+        earlier.targets.push(done);
+        assert_eq!(
+            words(at(3670), &now, Some((at(3660), &earlier))),
+            "11,990 done (1,199/s), lag p99 1.2 ms; 0 lost"
         );
         now.targets.clear();
         now.recording = Some(RecordCounts { requests: 7, bytes: 2048, ..Default::default() });

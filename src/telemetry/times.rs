@@ -1,16 +1,17 @@
 //! How long requests took, as lines of the ledger's table.
 //!
-//! In: [`Timing`] of one target. Out: one line for each time that was measured, all in milliseconds.
+//! In: [`Timing`] of one target, and how long v1 took where that is known. Out: one line for each time that was measured, all in milliseconds.
 
 use std::fmt::Write;
 
 use crate::model::ledger::{Quantiles, Timing};
 
 /// The lines; empty when nothing was measured.
-pub fn lines(timing: &Timing) -> String {
+pub fn lines(timing: &Timing, v1: &Quantiles) -> String {
     let of_class = timing.by_class.iter().map(|(class, times)| (format!("  {class}"), times));
     let all = [("send lag".to_owned(), &timing.send_lag), ("service".to_owned(), &timing.service)];
-    let last = [("latency from due".to_owned(), &timing.latency)];
+    let last =
+        [("latency from due".to_owned(), &timing.latency), ("v1, as captured".to_owned(), v1)];
     let measured = all.into_iter().chain(of_class).chain(last).filter(|(_, times)| times.count > 0);
     let mut out = String::new();
     for (name, times) in measured {
@@ -56,8 +57,10 @@ times in ms                         p50       p90       p99     p99.9       max
              service               1.23      2.47      3.70      4.94   5000.00
                2xx                 1.00      2.00      3.00      4.00   5000.00
              latency from due      2.00      4.00      6.00      8.00   5000.00
+             v1, as captured       0.50      1.00      1.50      2.00   5000.00
 ";
-        assert_eq!(lines(&timing), expected, "{}", lines(&timing));
-        assert_eq!(lines(&Timing::default()), "");
+        let v1 = times(500);
+        assert_eq!(lines(&timing, &v1), expected, "{}", lines(&timing, &v1));
+        assert_eq!(lines(&Timing::default(), &Quantiles::default()), "");
     }
 }

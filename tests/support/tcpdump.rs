@@ -15,8 +15,14 @@ use super::netns::Place;
 use super::process::{Process, contains};
 use super::{PATIENCE, wait_until};
 
-/// Content of the datagram that closes a capture; it goes to the discard port.
-const LAST: &[u8] = b"shadowtap test: end of capture";
+/// How the datagram begins that closes a capture; it goes to the discard port. Its file's name follows: others may
+/// close theirs on the same interface.
+const LAST: &str = "shadowtap test: end of capture ";
+
+/// The whole of it.
+fn last(file: &Path) -> Vec<u8> {
+    [LAST.as_bytes(), file.as_os_str().as_encoded_bytes()].concat()
+}
 
 /// A running tcpdump.
 pub struct Tcpdump {
@@ -64,12 +70,12 @@ impl Tcpdump {
         let any: IpAddr = if to.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
         let bind = || UdpSocket::bind((any, 0));
         let socket = self.place.run(bind).expect("a UDP socket");
-        let mut seen = 0;
+        let (mut seen, last) = (0, last(&self.file));
         wait_until("the last datagram in the capture file", PATIENCE, || {
             // Refused at the other end, or lost to a full ring: it is sent until it is seen.
-            socket.send_to(LAST, to).ok();
+            socket.send_to(&last, to).ok();
             std::thread::sleep(Duration::from_millis(50));
-            let (found, next) = appears_after(&self.file, seen);
+            let (found, next) = appears_after(&self.file, &last, seen);
             seen = next;
             found
         });
@@ -88,14 +94,14 @@ impl Capture {
         let mut file = pcap::Capture::from_file(&self.file).expect("the capture");
         let mut count = 0;
         while let Ok(packet) = file.next_packet() {
-            count += usize::from(!contains(packet.data, LAST));
+            count += usize::from(!contains(packet.data, LAST.as_bytes()));
         }
         count
     }
 }
 
 /// Whether the last datagram is in the file at or after this offset, and from where to look next.
-fn appears_after(file: &Path, offset: u64) -> (bool, u64) {
+fn appears_after(file: &Path, last: &[u8], offset: u64) -> (bool, u64) {
     use std::io::{Read, Seek, SeekFrom};
     let mut bytes = Vec::new();
     let read = std::fs::File::open(file).and_then(|mut f| {
@@ -103,5 +109,5 @@ fn appears_after(file: &Path, offset: u64) -> (bool, u64) {
         f.read_to_end(&mut bytes)
     });
     let read = read.unwrap_or(0) as u64;
-    (contains(&bytes, LAST), (offset + read).saturating_sub(LAST.len() as u64))
+    (contains(&bytes, last), (offset + read).saturating_sub(last.len() as u64))
 }
