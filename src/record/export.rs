@@ -70,7 +70,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// What the format cannot keep, in a few words.
+    /// Its name, for messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Warc => "WARC",
