@@ -89,7 +89,7 @@ fn any_bytes_are_read_to_their_end_and_each_byte_once() {
         for _ in 0..random.below(40) {
             match random.below(4) {
                 0 => log.push(random.below(256) as u8),
-                _ => log.extend_from_slice(parts[random.below(8) as usize]),
+                _ => log.extend_from_slice(parts[random.below(8)]),
             }
         }
         let (items, counts) = read(&log, &LogOptions::default());

@@ -96,7 +96,7 @@ impl<R: Read> Scanner<R> {
     /// Goes on behind so many bytes.
     pub fn consume(&mut self, len: usize) {
         let passed = self.window.bytes().get(..len).unwrap_or_default();
-        match memchr_iter(b'\n', passed).last() {
+        match memchr::memrchr(b'\n', passed) {
             Some(last) => {
                 self.place.line += memchr_iter(b'\n', passed).count() as u64;
                 self.place.column = (passed.len() - last) as u64;
