@@ -30,7 +30,7 @@ needs() {
             # Only for giving the binary its right, which takes root: without, the demo shows a recording.
             ! may_install || echo setcap
             ;;
-        test) echo cc pkg-config libpcap-headers setcap setpriv ip nginx wrk tcpdump curl python3-venv ;;
+        test) echo cc pkg-config libpcap-headers setcap setpriv ip nginx wrk tcpdump curl zstd unshare nsenter python3-venv ;;
         lint) echo cc pkg-config libpcap-headers shellcheck python3-venv ;;
         bench) echo cc pkg-config libpcap-headers ip nginx wrk tcpdump ;;
         fixtures) echo ip nginx wrk tcpdump editcap curl python3 ;;
@@ -59,7 +59,7 @@ package() {
         cc) echo gcc libc6-dev ;;
         libpcap-headers) echo libpcap-dev ;;
         setcap) echo libcap2-bin ;;
-        setpriv | unshare) echo util-linux ;;
+        setpriv | unshare | nsenter) echo util-linux ;;
         ip) echo iproute2 ;;
         nginx) echo nginx-light ;;
         # Not apache2: the package that starts a service.

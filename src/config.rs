@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, ToSocketAddrs};
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -13,12 +14,15 @@ use crate::capture::interfaces;
 use crate::capture::live::LiveConfig;
 use crate::cli::capture_args::{CaptureArgs, LimitArgs};
 use crate::cli::file_args::LogArgs;
+use crate::cli::recording_args::RecordingArgs;
 use crate::cli::target_args::{AmbiguousArg, OnBreakArg, OrderArg, TargetArgs};
+use crate::cli::units::{Full, Kept};
 use crate::http;
 use crate::model::{Endpoint, MARKER_FIELD, OwnConnections, Servers, Watch};
 use crate::reassemble;
 use crate::record::LogFormat;
 use crate::record::access_log::LogOptions;
+use crate::record::{Compression, Existing, Keep, Plan, Rotate};
 use crate::replay::{Client, HostHeader, OnBreak, Order, Proxy, ReplayConfig, Target, Trust};
 use crate::shape::{Admission, Methods};
 
@@ -123,6 +127,39 @@ pub fn recording() -> Admission {
         is_replay: false,
         holds_ambiguous: false,
     }
+}
+
+/// How a recording is to be written.
+pub fn plan(output: &Path, args: &RecordingArgs) -> anyhow::Result<Plan> {
+    let name = output.display();
+    let Some(compression) = Compression::of_name(output) else {
+        bail!(
+            "a recording is a WARC file, which {name} does not look like; name it .warc, .warc.gz or .warc.zst"
+        );
+    };
+    let mut rotate = Rotate::default();
+    for &full in &args.rotate {
+        let was_set = match full {
+            Full::Bytes(bytes) => rotate.bytes.replace(bytes).is_some(),
+            Full::Age(age) => rotate.age.replace(age).is_some(),
+        };
+        if was_set {
+            bail!("--rotate has two sizes or two times; give one of each at most");
+        }
+    }
+    let keep = args.keep.map(|kept| match kept {
+        Kept::Files(files) => Keep::Files(files),
+        Kept::Bytes(bytes) => Keep::Bytes(bytes),
+    });
+    let existing = if args.overwrite { Existing::Overwrite } else { Existing::Refuse };
+    let plan = Plan { output: output.to_owned(), compression, existing, rotate, keep };
+    if rotate.is_on() && !plan.series()?.can_go_on() {
+        bail!(
+            "{name}: its directory is not this user's to write, and the right to write there all the same is \
+             given up when the capture is open; choose a directory of this user for --rotate"
+        );
+    }
+    Ok(plan)
 }
 
 /// Whether a Host field may hold this (RFC 9110 section 7.2, RFC 3986 section 3.2.2): nothing that ends

@@ -25,3 +25,4 @@ mod support;
 mod usage;
 mod v2_faults;
 mod v2_trouble;
+mod writing;

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use bytes::Bytes;
 use shadowtap::model::message::{Field, Span};
 use shadowtap::model::{Anomalies, Completion, Endpoint, Message, Start, Timestamp, Version};
-use shadowtap::record::{Existing, Item, Reader, RecordedMessage, Recorder, WarcInfo};
+use shadowtap::record::{Item, Plan, Reader, RecordedMessage, Recorder, WarcInfo};
 
 /// Targets that are not all URIs, with the URI under which each must be filed.
 const TARGETS: [(&[u8], &str); 9] = [
@@ -78,7 +78,7 @@ fn record(path: &Path, targets: &[&[u8]]) -> Vec<Message> {
         options: vec![("responses".into(), "true".into())],
         started: Timestamp::from_nanos(1_700_000_000_000_000_000),
     };
-    let mut recorder = Recorder::create(path, &info, Existing::Refuse).expect("create");
+    let mut recorder = Recorder::create(&Plan::one(path), &info).expect("create");
     let bodies: [&[u8]; 3] = [b"", b"\r\n\r\nWARC/1.1\r\n\r\n", &[0xff; 70_000]];
     let methods: [&[u8]; 3] = [b"GET", b"PROPFIND", b"POST"];
     let mut messages = Vec::new();
@@ -125,9 +125,42 @@ fn read(path: &Path) -> Vec<RecordedMessage> {
 #[test]
 fn warcio_reads_a_recording_and_verifies_every_digest() {
     let dir = tempfile::tempdir().expect("tempdir");
-    let path = dir.path().join("a.warc");
-    record(&path, &TARGETS.map(|(target, _)| target));
-    let file = path.to_str().expect("utf-8");
+    // Of a compressed file each record must be a member of its own, or warcio refuses it.
+    for name in ["a.warc", "a.warc.gz"] {
+        let path = dir.path().join(name);
+        record(&path, &TARGETS.map(|(target, _)| target));
+        warcio_verifies(path.to_str().expect("utf-8"));
+    }
+}
+
+#[test]
+fn zstd_decompresses_a_recording_to_the_plain_one() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let [plain, packed] = ["a.warc", "a.warc.zst"].map(|name| dir.path().join(name));
+    let targets = TARGETS.map(|(target, _)| target);
+    record(&plain, &targets);
+    record(&packed, &targets);
+    let zstd = |args: &[&str]| {
+        let output = Command::new("zstd").args(args).arg(&packed).output();
+        output.expect("zstd is installed (scripts/setup.sh test)")
+    };
+    let tested = zstd(&["-t"]);
+    assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
+    // The files' own names are in their first records.
+    let text = String::from_utf8_lossy(&zstd(&["-d", "-c"]).stdout).replace("a.warc.zst", "a.warc");
+    let expected = String::from_utf8_lossy(&std::fs::read(&plain).expect("read")).into_owned();
+    assert_eq!(text.len(), expected.len());
+    assert!(text == expected);
+    // One frame for each record.
+    let listed = zstd(&["-l", "-v"]);
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let frames = format!("Frames: {}", 1 + 2 * TARGETS.len());
+    let frames_of = listed.replace("# Zstandard ", "");
+    assert!(frames_of.contains(&frames), "{listed}");
+}
+
+#[track_caller]
+fn warcio_verifies(file: &str) {
     let checked = text(warcio(&["check", "--verbose", file]));
     assert_eq!(checked.matches("digest pass").count(), 1 + 2 * TARGETS.len(), "{checked}");
     assert_eq!(checked.matches("digest").count(), 1 + 2 * TARGETS.len(), "{checked}");

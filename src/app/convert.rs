@@ -164,7 +164,9 @@ impl Made {
             Self::File { file, .. } => Box::new(file.try_clone()?),
         };
         Ok(match format {
-            FormatArg::GorGz => Sink::Gzip(GzEncoder::new(plain, flate2::Compression::default())),
+            FormatArg::GorGz => {
+                Sink::Gzip(Box::new(GzEncoder::new(plain, flate2::Compression::default())))
+            }
             _ => Sink::Plain(plain),
         })
     }
@@ -182,7 +184,7 @@ impl Made {
 /// Where bytes go.
 enum Sink {
     Plain(Box<dyn Write>),
-    Gzip(GzEncoder<Box<dyn Write>>),
+    Gzip(Box<GzEncoder<Box<dyn Write>>>),
 }
 
 impl Sink {

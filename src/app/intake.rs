@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::aside::Aside;
 use super::pipeline::Seen;
 use super::queue::{Budgets, Permits, WhenFull};
 use super::schedule::{Pace, Schedule, Timetable};
@@ -60,6 +61,8 @@ pub struct Intake {
     /// Connections that ended, and since when the first waits.
     ended: Vec<u64>,
     ended_at: Option<Instant>,
+    /// The recording beside it.
+    aside: Option<Aside>,
     v1_times: Option<V1Times>,
     requests: RequestCounts,
     offered: u64,
@@ -89,6 +92,7 @@ impl Intake {
             wants_ends: false,
             ended: Vec::new(),
             ended_at: None,
+            aside: None,
             v1_times: None,
             requests: RequestCounts::default(),
             offered: 0,
@@ -121,6 +125,12 @@ impl Intake {
         self
     }
 
+    /// Records beside it what is seen.
+    pub fn with_aside(mut self, aside: Option<Aside>) -> Self {
+        self.aside = aside;
+        self
+    }
+
     /// Hands on which connections ended.
     pub fn with_ends(mut self) -> Self {
         self.wants_ends = true;
@@ -145,6 +155,9 @@ impl Intake {
             // Beyond the limit nothing counts any more: as if the capture had ended before.
             if self.is_enough() || self.is_beyond(&message) {
                 break;
+            }
+            if let Some(aside) = &mut self.aside {
+                aside.take(&message);
             }
             if message.is_request() {
                 self.request(message, &mut batch, counts);
@@ -250,7 +263,13 @@ impl Intake {
         counts.requests = self.requests;
         counts.offered = self.offered;
         counts.responses_shed = self.responses_shed;
+        if let Some(aside) = &self.aside {
+            aside.count(&mut counts);
+        }
         self.shared.publish(counts);
+        if let Some(aside) = &mut self.aside {
+            aside.send();
+        }
         if batch.is_empty() && !self.ends_are_due() {
             return Flow::More;
         }

@@ -1,19 +1,25 @@
-//! `mirror`: live traffic, sniffed and sent to v2.
+//! `mirror`: live traffic, sniffed and sent to v2, and recorded beside it if wanted.
+
+use anyhow::bail;
+use crossbeam_channel::unbounded;
 
 use super::Exit;
+use super::aside::Aside;
 use super::intake::Intake;
 use super::live::Live;
 use super::pipeline::Pipeline;
-use super::queue::{Budgets, WhenFull};
+use super::queue::{Budget, Budgets, Permit, WhenFull};
+use super::record::info;
 use super::running::Running;
 use super::schedule::{Pace, Timetable};
 use super::sending::Sending;
-use super::shared::Shared;
-use super::supervise::{Run, Whole, run_name};
+use super::shared::{Consumer, Shared};
+use super::supervise::{Event, Run, Whole, run_name, spawn};
 use super::{signals, terminal};
 use crate::cli::capture_args::CaptureArgs;
 use crate::cli::{MirrorArgs, PriorityArg};
 use crate::model::Watch;
+use crate::record::{RecordTask, Recorder, SECRETS_NOTICE};
 use crate::replay::{Proxy, Target};
 use crate::shape::{Admission, Methods};
 use crate::{config, http, reassemble};
@@ -38,6 +44,7 @@ pub struct Mirror<'a> {
     watch: Watch,
     http: http::Config,
     limits: reassemble::Limits,
+    recorder: Option<Recorder>,
 }
 
 impl<'a> Mirror<'a> {
@@ -46,10 +53,14 @@ impl<'a> Mirror<'a> {
         let name = run_name();
         let mut replays = config::replays(&args.target, &name)?;
         let admission = config::admission(&args.target)?;
-        let live = config::live(&args.capture, args.responses)?;
-        // Responses are read for pairing and framing; nobody takes them.
-        let http =
-            http::Config { emit_responses: false, ..config::http(&args.limits, args.responses) };
+        let is_recorded = args.record.is_some();
+        let reads_responses = args.responses || is_recorded;
+        let live = config::live(&args.capture, reads_responses)?;
+        // Responses are read for pairing and framing; nobody takes them but a recording.
+        let http = http::Config {
+            emit_responses: is_recorded,
+            ..config::http(&args.limits, reads_responses)
+        };
         let limits = config::reassembly(&args.limits)?;
         let watch = config::watch_live(&args.capture)?;
         for replay in &mut replays {
@@ -57,11 +68,31 @@ impl<'a> Mirror<'a> {
         }
         let is_idle = args.priority == PriorityArg::Idle;
         let sending = Sending::new(&replays)?.at_idle_priority(is_idle);
+        // Before the rights are dropped: afterwards even root may not write everywhere.
+        let recorder = recorder(args, &name)?;
         // The right to capture is dropped here, before anything can start a thread.
-        let capture = Live::open(&live)?;
+        let capture = match Live::open(&live) {
+            Ok(capture) => capture,
+            Err(error) => {
+                recorder.into_iter().for_each(Recorder::discard);
+                return Err(error);
+            }
+        };
         let proxy = replays.iter().find_map(|replay| replay.proxy.clone());
         let targets = replays.into_iter().map(|replay| replay.target).collect();
-        Ok(Self { args, name, targets, proxy, admission, sending, capture, watch, http, limits })
+        Ok(Self {
+            args,
+            name,
+            targets,
+            proxy,
+            admission,
+            sending,
+            capture,
+            watch,
+            http,
+            limits,
+            recorder,
+        })
     }
 
     /// Starts capturing and sending, and says so.
@@ -77,31 +108,65 @@ impl<'a> Mirror<'a> {
             mut watch,
             http,
             limits,
+            recorder,
         } = self;
         let queue = &args.limits;
-        let shared = Shared::new(sending.consumers());
+        // capture thread --batches--> record thread
+        let (record_tx, record_rx) = unbounded();
+        let task = recorder.map(|recorder| RecordTask::<Permit>::new(recorder, record_rx));
+        let mut consumers = sending.consumers();
+        consumers.extend(task.iter().map(|task| Consumer::Recording(task.counts())));
+        let shared = Shared::new(consumers);
         let whole = Whole::live(args.capture.limit, args.capture.duration);
-        let run =
-            Run::new(name, shared.clone()).with_progress(whole).stop_after(args.capture.duration);
+        let run = Run::new(name, shared.clone())
+            .with_progress(whole)
+            .with_aside(task.is_some())
+            .stop_after(args.capture.duration);
         signals::install(run.events())?;
         // After the signals: looking a name up may take its time. The ring holds what comes meanwhile.
         watch.excluded = config::excluded(&targets, proxy.as_ref(), &watch);
         let pipeline = Pipeline::new(watch, http, limits);
         let ending = sending.ending(args.target.drain);
         let outlet = sending.spawn(Timetable::new(Pace::Live), run.events())?;
-        let queue_bytes = usize::try_from(queue.queue_bytes)?;
-        let budgets = Budgets::new(targets.len(), queue.queue, queue_bytes);
+        // Bytes are memory: a recording has an equal share of it.
+        let shares = targets.len() + usize::from(task.is_some());
+        let share = usize::try_from(queue.queue_bytes)? / shares;
+        let budgets = Budgets::new(targets.len(), queue.queue, share * targets.len());
+        let aside = task
+            .is_some()
+            .then(|| Aside::new(config::recording(), Budget::new(queue.queue, share), record_tx));
+        if let Some(task) = task {
+            // Not at idle priority: its channel has a lock that the capture thread may meet.
+            spawn("record", run.events(), Event::AsideEnded, || Ok(task.run().1?))?;
+        }
         let methods = admission.methods.clone();
         let intake = Intake::new(outlet, budgets, WhenFull::DropNewest, admission, shared.clone())
             .limit(args.capture.limit)
+            .with_aside(aside)
             .with_ends();
         let waker = capture.waker()?;
         capture.spawn(pipeline, intake, shared, run.events())?;
         let what = describe(&args.capture);
         terminal::say(&format!("run {}: mirroring {what} to {}", run.name, names(&targets)));
         terminal::say(&sent(&methods));
+        if let Some(file) = &args.record {
+            terminal::say(&format!("recorded to {}; {SECRETS_NOTICE}", file.display()));
+        }
         Ok(Running::new(run, waker, ending))
     }
+}
+
+/// The recording beside it, if one is wanted.
+fn recorder(args: &MirrorArgs, run: &str) -> anyhow::Result<Option<Recorder>> {
+    let how = &args.recording;
+    let Some(file) = &args.record else {
+        if how.overwrite || !how.rotate.is_empty() {
+            bail!("--overwrite, --rotate and --keep are about a recording; name one with --record");
+        }
+        return Ok(None);
+    };
+    let plan = config::plan(file, how)?;
+    Ok(Some(Recorder::create(&plan, &info(&args.capture, &args.limits, run))?))
 }
 
 /// Where copies go, for the start line.

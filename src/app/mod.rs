@@ -3,6 +3,7 @@
 //! The only place that knows more than one room. [`run`] takes what the user typed and returns how
 //! the process ends; an error is one message for the user, printed by `main`.
 
+mod aside;
 pub mod convert;
 pub mod demo;
 pub mod doctor;

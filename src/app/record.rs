@@ -12,8 +12,9 @@ use super::shared::{Consumer, Shared};
 use super::supervise::{Event, Run, Whole, run_name, spawn};
 use super::{signals, terminal};
 use crate::cli::RecordArgs;
+use crate::cli::capture_args::{CaptureArgs, LimitArgs};
 use crate::config;
-use crate::record::{Existing, RecordTask, Recorder, SECRETS_NOTICE, WarcInfo};
+use crate::record::{RecordTask, Recorder, SECRETS_NOTICE, WarcInfo};
 
 /// Records until told to stop.
 pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
@@ -23,14 +24,12 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let limits = config::reassembly(&args.limits)?;
     let watch = config::watch_live(&args.capture)?;
     // Before the rights are dropped: afterwards even root may not write everywhere.
-    let existing = if args.overwrite { Existing::Overwrite } else { Existing::Refuse };
-    let recorder = Recorder::create(&args.output, &info(args, &name), existing)?;
+    let plan = config::plan(&args.output, &args.recording)?;
+    let recorder = Recorder::create(&plan, &info(&args.capture, &args.limits, &name))?;
     let capture = match Live::open(&live) {
         Ok(capture) => capture,
         Err(error) => {
-            // Nothing was recorded: the name is free for the next try.
-            drop(recorder);
-            let _ = std::fs::remove_file(&args.output);
+            recorder.discard();
             return Err(error);
         }
     };
@@ -56,24 +55,28 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     .with_responses();
     let waker = capture.waker()?;
     capture.spawn(pipeline, intake, shared, run.events())?;
-    let (what, file) = (describe(&args.capture), args.output.display());
-    terminal::say(&format!("run {}: recording {what} to {file}; {SECRETS_NOTICE}", run.name));
+    let (what, file, form) = (describe(&args.capture), args.output.display(), plan.compression);
+    terminal::say(&format!(
+        "run {}: recording {what} to {file} ({form}); {SECRETS_NOTICE}",
+        run.name
+    ));
     let result = run.wait(waker, |_| ());
     run.print_ledger(args.json)?;
     result
 }
 
-fn info(args: &RecordArgs, run: &str) -> WarcInfo {
-    let ports: Vec<_> = args.capture.ports.iter().map(u16::to_string).collect();
+/// What the files say about the recording.
+pub fn info(capture: &CaptureArgs, limits: &LimitArgs, run: &str) -> WarcInfo {
+    let ports: Vec<_> = capture.ports.iter().map(u16::to_string).collect();
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     WarcInfo {
         run: run.to_owned(),
         host,
-        source: args.capture.interfaces.join(", "),
-        filter: args.capture.filter.clone().unwrap_or_default(),
+        source: capture.interfaces.join(", "),
+        filter: capture.filter.clone().unwrap_or_default(),
         options: vec![
             ("ports".into(), ports.join(",")),
-            ("max-body".into(), args.limits.max_body.to_string()),
+            ("max-body".into(), limits.max_body.to_string()),
         ],
         started: now(),
     }

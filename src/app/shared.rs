@@ -25,6 +25,8 @@ pub struct CaptureCounts {
     pub requests: RequestCounts,
     /// Messages handed to the recorder.
     pub offered: u64,
+    /// Requests given up by the recorder alone, because its share of the queue was full.
+    pub requests_shed: u64,
     /// Responses given up because the queue was full.
     pub responses_shed: u64,
     /// Records, when recordings are read.
@@ -124,6 +126,7 @@ impl Shared {
         snapshot.v1 = self.v1.quantiles();
         if let Some(recording) = &mut snapshot.recording {
             recording.offered = capture.offered;
+            recording.requests_shed = capture.requests_shed;
             recording.responses_shed = capture.responses_shed;
         }
         snapshot.settle();

@@ -35,6 +35,8 @@ pub enum Event {
     CaptureEnded(anyhow::Result<()>),
     /// The replayer or recorder is done, and how.
     ConsumerEnded(anyhow::Result<()>),
+    /// The recorder beside a replayer is done, and how.
+    AsideEnded(anyhow::Result<()>),
 }
 
 /// How a consumer is told to come to an end.
@@ -83,6 +85,8 @@ pub struct Run {
     whole: Whole,
     /// Whether what is captured lies in a file: it can be left at any place, and its end is waited for.
     is_file: bool,
+    /// Whether something is recorded beside it, whose end is waited for and ends nothing.
+    has_aside: bool,
 }
 
 impl Run {
@@ -99,6 +103,7 @@ impl Run {
             says_progress: false,
             whole: Whole::Unknown,
             is_file: false,
+            has_aside: false,
         }
     }
 
@@ -112,6 +117,12 @@ impl Run {
     pub fn with_progress(mut self, whole: Whole) -> Self {
         self.says_progress = true;
         self.whole = whole;
+        self
+    }
+
+    /// Something is recorded beside it: its end is waited for too.
+    pub fn with_aside(mut self, has_aside: bool) -> Self {
+        self.has_aside = has_aside;
         self
     }
 
@@ -132,14 +143,14 @@ impl Run {
     pub fn wait(&self, wake: impl Fn(), end: impl Fn(Ending)) -> anyhow::Result<Exit> {
         let mut exit = Exit::Done;
         let mut trouble = None;
-        let (mut capturing, mut consuming) = (true, true);
+        let (mut capturing, mut consuming, mut recording) = (true, true, self.has_aside);
         let mut stopping = false;
         let mut give_up_at = None;
         let mut stop_at = self.duration.map(|duration| self.started + duration);
         let every = if bar::is_visible() { DRAW_EVERY } else { PROGRESS_EVERY };
         let mut progress_at = self.says_progress.then(|| self.started + every);
         let mut last = (Duration::ZERO, Snapshot::default());
-        while consuming || (capturing && !(self.is_file && stopping)) {
+        while consuming || recording || (capturing && !(self.is_file && stopping)) {
             let wait_until = [stop_at, progress_at, give_up_at].into_iter().flatten().min();
             let event = match wait_until {
                 Some(until) => self.event_rx.recv_deadline(until).ok(),
@@ -180,6 +191,16 @@ impl Run {
                     // Nobody takes what would be captured now.
                     self.shared.stop();
                     wake();
+                }
+                Some(Event::AsideEnded(result)) => {
+                    recording = false;
+                    if let Err(error) = &result {
+                        tracing::error!("the recording is over: {error:#}");
+                    }
+                    trouble = trouble.or(result.err());
+                    if capturing && !stopping {
+                        tracing::warn!("sending goes on without a recording");
+                    }
                 }
                 None => {}
             }

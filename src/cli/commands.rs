@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, Subcommand};
 use super::capture_args::{CaptureArgs, LimitArgs};
 use super::convert_args::ConvertArgs;
 use super::file_args::LogArgs;
+use super::recording_args::RecordingArgs;
 use super::target_args::TargetArgs;
 use super::units;
 
@@ -45,9 +46,15 @@ pub struct MirrorArgs {
     /// Capture v1's responses whole too, to frame and pair them with their requests.
     #[arg(long, env = "SHADOWTAP_RESPONSES", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub responses: bool,
-    /// The priority of everything but the capture: `idle` leaves v1 the CPU first, or `normal`.
+    /// The priority of everything but capture and recording: `idle` leaves v1 the CPU first, or `normal`.
     #[arg(long, env = "SHADOWTAP_PRIORITY", default_value = "idle", value_name = "WHAT")]
     pub priority: PriorityArg,
+    /// Record what is seen to this file as well, responses included; see `record --output`.
+    #[arg(long, env = "SHADOWTAP_RECORD", value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// How the file is written.
+    #[command(flatten)]
+    pub recording: RecordingArgs,
     /// Print the ledger as one JSON object.
     #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub json: bool,
@@ -62,12 +69,13 @@ pub struct RecordArgs {
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,
-    /// The file to write (WARC/1.1). It must not exist yet.
+    /// The file to write: WARC/1.1, by its name compressed (.warc.gz, .warc.zst). It must not exist yet. Times
+    /// such as %Y%m%dT%H%M%S (UTC) are filled in; until it is whole its name ends with .partial.
     #[arg(short, long, env = "SHADOWTAP_OUTPUT", value_name = "FILE")]
     pub output: PathBuf,
-    /// Overwrite the file if it exists: what is in it is lost.
-    #[arg(long, env = "SHADOWTAP_OVERWRITE", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
-    pub overwrite: bool,
+    /// How the file is written.
+    #[command(flatten)]
+    pub recording: RecordingArgs,
     /// Print the ledger as one JSON object.
     #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub json: bool,

@@ -6,6 +6,7 @@
 pub mod capture_args;
 pub mod convert_args;
 pub mod file_args;
+pub mod recording_args;
 pub mod target_args;
 pub mod units;
 

@@ -106,6 +106,48 @@ pub fn rounds(text: &str) -> Result<Rounds, String> {
     }
 }
 
+/// When a recording's next file begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Full {
+    /// With so many bytes.
+    Bytes(u64),
+    /// So long after it was begun.
+    Age(Duration),
+}
+
+/// `256MiB`, `1G`, or `10m`, `1h`: a size has a capital or a B in its unit, a time has neither.
+pub fn full(text: &str) -> Result<Full, String> {
+    let unit = text.trim().trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').trim();
+    let is_size = unit.contains(|c: char| c.is_ascii_uppercase()) || unit.ends_with('b');
+    let full = match is_size {
+        true => size(text).ok().map(Full::Bytes),
+        false => duration(text).ok().map(Full::Age),
+    };
+    full.filter(|full| !matches!(full, Full::Bytes(0) | Full::Age(Duration::ZERO))).ok_or_else(
+        || format!("`{text}` is neither a size nor a time; write 256MiB, 10m, or both: 256MiB,10m"),
+    )
+}
+
+/// How many finished files of a recording are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kept {
+    /// So many.
+    Files(u64),
+    /// So many bytes of them.
+    Bytes(u64),
+}
+
+/// `20`, or `10GiB`.
+pub fn kept(text: &str) -> Result<Kept, String> {
+    let kept = match text.trim().parse::<u64>() {
+        Ok(files) => Some(Kept::Files(files)),
+        Err(_) => size(text).ok().map(Kept::Bytes),
+    };
+    kept.filter(|kept| !matches!(kept, Kept::Files(0) | Kept::Bytes(0))).ok_or_else(|| {
+        format!("`{text}` is neither a number of files nor a size; write 20, or 10GiB")
+    })
+}
+
 /// Requests a second, from one rate to another.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Rates {
@@ -156,6 +198,20 @@ mod tests {
         assert_eq!(rates("30/m..2/s"), Ok(Rates { from: 0.5, to: 2.0 }));
         for bad in ["500", "0/s", "1/s..", "-1/s", "1/d", "inf/s"] {
             assert!(rates(bad).is_err_and(|e| e.contains("500/s")), "{bad}");
+        }
+        assert_eq!(full("256MiB"), Ok(Full::Bytes(256 << 20)));
+        assert_eq!(
+            (full("1G"), full("5kb")),
+            (Ok(Full::Bytes(1_000_000_000)), Ok(Full::Bytes(5000)))
+        );
+        assert_eq!(full("10m"), Ok(Full::Age(Duration::from_secs(600))));
+        assert_eq!(kept("20"), Ok(Kept::Files(20)));
+        assert_eq!(kept("10GiB"), Ok(Kept::Bytes(10 << 30)));
+        for bad in ["", "0", "256", "0MiB", "0s", "10 parsecs", "-1m"] {
+            assert!(full(bad).is_err_and(|e| e.contains("256MiB,10m")), "{bad}");
+        }
+        for bad in ["", "0", "-1", "some", "0B"] {
+            assert!(kept(bad).is_err_and(|e| e.contains("10GiB")), "{bad}");
         }
         for bad in ["0", "-1x", "fast", "nan", "inf"] {
             assert!(speed(bad).is_err(), "{bad}");

@@ -341,14 +341,23 @@ pub struct RecordCounts {
     pub requests: u64,
     /// Responses written.
     pub responses: u64,
-    /// Messages that could not be written.
+    /// Messages that could not be written, or whose file somebody removed before it was finished.
     pub failed: u64,
     /// Handed over but not yet taken by the writer: computed.
     pub in_transit: u64,
-    /// Responses given up because the queue was full. (Requests: `requests.refused`.)
+    /// Requests given up because the recording's share of the queue was full, when they are sent as well.
+    /// (When they are only recorded: `requests.refused`.)
+    pub requests_shed: u64,
+    /// Responses given up because the queue was full.
     pub responses_shed: u64,
     /// Bytes written.
     pub bytes: u64,
+    /// Files finished.
+    pub files: u64,
+    /// Of these, those deleted again because there were too many.
+    pub deleted_files: u64,
+    /// Of the messages written, those in deleted files.
+    pub deleted: u64,
 }
 
 /// The whole ledger at one moment.

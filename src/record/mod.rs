@@ -2,8 +2,9 @@
 //!
 //! In come whole messages from the capture side, out comes a file that every WARC tool reads; and
 //! the other way, a file in, messages as they were on the wire out. [`warc`] holds the words of the
-//! format, [`encode`] makes one record, [`writer`] puts records into a file and survives its
-//! trouble, [`task`] is the thread around it, [`reader`] reads. [`gor`] is GoReplay's format, [`har`] that of browsers, [`access_log`] what web servers log, [`export`] writes all of
+//! format, [`encode`] makes one record, [`pack`] compresses it, [`writer`] puts records into files and survives their
+//! trouble ([`trouble`] names it), [`files`] makes and finishes files, [`names`] names them, [`task`] is the thread around it, [`reader`] reads.
+//! [`gor`] is GoReplay's format, [`har`] that of browsers, [`access_log`] what web servers log, [`export`] writes all of
 //! them and counts what each cannot hold.
 //! `docs/recordings.md` describes the formats for users. Splitting a message's bytes into head and body
 //! is the `http` room's work.
@@ -12,13 +13,17 @@ pub mod access_log;
 mod curl;
 pub mod encode;
 pub mod export;
+pub mod files;
 pub mod gor;
 pub mod har;
 mod head;
 mod links;
+pub mod names;
+pub mod pack;
 pub mod reader;
 pub mod recorded;
 pub mod task;
+pub mod trouble;
 pub mod uri;
 pub mod warc;
 mod window;
@@ -26,14 +31,17 @@ pub mod writer;
 
 pub use access_log::{LogFormat, LogReader};
 pub use export::{Exported, Exporter, Format};
+pub use files::{Existing, Keep};
 pub use gor::GorReader;
 pub use har::HarReader;
 pub use links::Links;
+pub use pack::Compression;
 pub use reader::{Reader, is_warc};
 pub use recorded::{Damage, DamageKind, Item, Limits, ReadCounts, RecordedMessage};
 pub use task::RecordTask;
+pub use trouble::RecordError;
 pub use warc::{Kind, WarcInfo};
-pub use writer::{Existing, RecordError, Recorder};
+pub use writer::{Plan, Recorder, Rotate};
 
 /// What the start line of `record` says about secrets, in so many words.
 pub const SECRETS_NOTICE: &str = "secrets are stored as captured: passwords, cookies, tokens and \

@@ -1,4 +1,4 @@
-//! Recordings read back: WARC/1.0 and 1.1, ours and other people's, plain or gzip by content.
+//! Recordings read back: WARC/1.0 and 1.1, ours and other people's, plain, gzip or zstd by content.
 //!
 //! In comes any `Read`, out come messages as they were written, and damages where the file is not
 //! what it should be. Guaranteed: constant memory (one record, up to [`Limits`]); a message is only

@@ -6,7 +6,6 @@
 //! as failed; when the senders are gone, everything is written and on the disk before
 //! [`RecordTask::run`] returns. Starting the thread, and at what priority, is left to `app`.
 
-use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use crate::model::Message;
 use crate::model::ledger::RecordCounts;
 
-use super::writer::{RecordError, Recorder, Store};
+use super::files::{Files, Series};
+use super::trouble::RecordError;
+use super::writer::Recorder;
 
 /// The longest time for which a message is in memory only.
 pub const FLUSH_EVERY: Duration = Duration::from_secs(1);
@@ -23,20 +24,21 @@ pub const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// Writes a recording from a channel.
 ///
 /// capture thread --batches of messages--> record thread
-#[derive(Debug)]
-pub struct RecordTask<G, S = File> {
-    recorder: Recorder<S>,
+pub struct RecordTask<G, F: Files = Series> {
+    recorder: Recorder<F>,
     batches_rx: Receiver<Vec<(Message, G)>>,
     published: Arc<Mutex<RecordCounts>>,
     /// Whether the last write failed, so that its cause is logged once and not each second.
     failing: bool,
+    /// Messages that had failed when it began.
+    failed_before: u64,
 }
 
-impl<G, S: Store> RecordTask<G, S> {
+impl<G, F: Files> RecordTask<G, F> {
     /// A task that writes what arrives on this channel.
-    pub fn new(recorder: Recorder<S>, batches_rx: Receiver<Vec<(Message, G)>>) -> Self {
+    pub fn new(recorder: Recorder<F>, batches_rx: Receiver<Vec<(Message, G)>>) -> Self {
         let published = Arc::new(Mutex::new(recorder.counts().clone()));
-        Self { recorder, batches_rx, published, failing: false }
+        Self { recorder, batches_rx, published, failing: false, failed_before: 0 }
     }
 
     /// Where the counts are published at batch borders. `offered` and `responses_shed` stay 0:
@@ -49,12 +51,16 @@ impl<G, S: Store> RecordTask<G, S> {
     pub fn run(mut self) -> (RecordCounts, Result<(), RecordError>) {
         let mut flush_at = Instant::now() + FLUSH_EVERY;
         loop {
-            // With nothing in the buffer there is nothing to wake up for.
-            let received = if self.recorder.has_pending() {
-                self.batches_rx.recv_deadline(flush_at)
+            // With nothing in the buffer only a file that grows old is something to wake up for.
+            let mut wake_at = self.recorder.rotate_at();
+            if self.recorder.has_pending() {
+                wake_at = Some(wake_at.map_or(flush_at, |at| at.min(flush_at)));
             } else {
                 flush_at = Instant::now() + FLUSH_EVERY;
-                self.batches_rx.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            }
+            let received = match wake_at {
+                Some(at) => self.batches_rx.recv_deadline(at),
+                None => self.batches_rx.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match received {
                 Ok(batch) => self.write(batch),
@@ -66,6 +72,7 @@ impl<G, S: Store> RecordTask<G, S> {
                 self.recorder.flush();
                 flush_at = now + FLUSH_EVERY;
             }
+            self.recorder.rotate_by_age();
             self.publish();
         }
     }
@@ -78,11 +85,18 @@ impl<G, S: Store> RecordTask<G, S> {
     }
 
     fn publish(&mut self) {
-        publish_into(&self.published, self.recorder.counts());
+        let counts = self.recorder.counts();
+        publish_into(&self.published, counts);
         match self.recorder.trouble() {
-            Some(trouble) if !self.failing => tracing::error!("recording paused: {trouble}"),
-            None if self.failing => tracing::warn!("recording goes on"),
-            _ => {}
+            Some(trouble) if !self.failing => {
+                tracing::error!("recording paused: {trouble}");
+            }
+            None if self.failing => {
+                let failed = counts.failed.saturating_sub(self.failed_before);
+                tracing::warn!("recording goes on; {failed} messages were not written meanwhile");
+            }
+            Some(_) => {}
+            None => self.failed_before = counts.failed,
         }
         self.failing = self.recorder.trouble().is_some();
     }
@@ -102,7 +116,8 @@ fn publish_into(published: &Mutex<RecordCounts>, counts: &RecordCounts) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Existing;
+    use crate::record::Plan;
+    use crate::record::names::partial;
     use crate::record::tests::{info, read_all, request};
 
     /// Waits until the condition holds, for at most ten seconds.
@@ -119,7 +134,7 @@ mod tests {
     fn what_is_sent_is_flushed_within_its_time_and_finished_at_the_end() {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("a.warc");
-        let recorder = Recorder::create(&path, &info(), Existing::Refuse).expect("create");
+        let recorder = Recorder::create(&Plan::one(&path), &info()).expect("create");
         let (batches_tx, batches_rx) = crossbeam_channel::bounded(4);
         let task = RecordTask::new(recorder, batches_rx);
         let counts = task.counts();
@@ -131,7 +146,8 @@ mod tests {
         batches_tx.send(batch(3)).expect("send");
         wait_until("flushed without an end", || counts.lock().expect("lock").requests == 3);
         wait_until("guards dropped", || Arc::strong_count(&guard) == 1);
-        assert_eq!(read_all(&std::fs::read(&path).expect("read")).0.len(), 3);
+        let making = std::fs::read(partial(&path)).expect("in the making");
+        assert_eq!(read_all(&making).0.len(), 3);
 
         batches_tx.send(batch(2)).expect("send");
         drop(batches_tx);

@@ -1,7 +1,5 @@
 //! Tests of the room as a whole: what is written is read back, and damage is survived.
 
-use std::path::Path;
-
 use bytes::Bytes;
 
 use super::encode::Encoder;
@@ -423,22 +421,53 @@ fn connections_of_several_runs_in_one_file_stay_apart() {
 #[test]
 fn a_recorder_of_many_messages_writes_what_is_read_back() {
     let dir = tempfile::tempdir().expect("tempdir");
-    let path = dir.path().join("many.warc");
-    let mut recorder =
-        Recorder::create(Path::new(&path), &info(), Existing::Refuse).expect("create");
-    let mut random = Random(77);
-    let messages: Vec<Message> = (0..3000).map(|_| random.message()).collect();
-    for message in &messages {
-        recorder.record(message);
+    for name in ["many.warc", "many.warc.gz", "many.warc.zst"] {
+        let path = dir.path().join(name);
+        let mut recorder = Recorder::create(&Plan::one(&path), &info()).expect("create");
+        let mut random = Random(77);
+        let messages: Vec<Message> = (0..3000).map(|_| random.message()).collect();
+        for message in &messages {
+            recorder.record(message);
+        }
+        let (counts, result) = recorder.finish();
+        result.expect("finish");
+        let file = std::fs::read(&path).expect("read");
+        assert_eq!((counts.requests + counts.responses, counts.failed), (3000, 0));
+        assert_eq!(counts.bytes, file.len() as u64);
+        let (found, damages) = read_all(&file);
+        assert_eq!(damages, []);
+        assert!(found.iter().map(|m| &m.raw).eq(messages.iter().map(|m| &m.raw)));
     }
-    let (counts, result) = recorder.finish();
-    result.expect("finish");
-    let file = std::fs::read(&path).expect("read");
-    assert_eq!((counts.requests + counts.responses, counts.failed), (3000, 0));
-    assert_eq!(counts.bytes, file.len() as u64);
-    let (found, damages) = read_all(&file);
-    assert_eq!(damages, []);
-    assert!(found.iter().map(|m| &m.raw).eq(messages.iter().map(|m| &m.raw)));
+}
+
+#[test]
+fn a_compressed_recording_cut_anywhere_gives_every_record_that_is_whole() {
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        let (mut encoder, mut packer) =
+            (Encoder::new("test"), pack::Packer::new(compression).expect("one"));
+        let (mut file, mut record) = (Vec::new(), Vec::new());
+        encoder.info(&mut record, &info(), "t.warc", 0);
+        packer.pack(&record, &mut file).expect("packed");
+        let mut ends = Vec::new();
+        for message in small() {
+            record.clear();
+            encoder.message(&mut record, &message, &message.raw);
+            packer.pack(&record, &mut file).expect("packed");
+            ends.push(file.len());
+        }
+        for cut in 4..=file.len() {
+            let (found, damages) = read_all(&file[..cut]);
+            let whole = ends.iter().filter(|end| **end <= cut).count();
+            assert!(
+                found.len() >= whole,
+                "{compression:?} cut at {cut}: {} of {whole}",
+                found.len()
+            );
+            let at_end = ends.contains(&cut) || ends[0] > cut;
+            assert!(at_end || damages.len() == 1, "{compression:?} cut at {cut}: {damages:?}");
+            assert_eq!((cut == file.len()).then_some(damages.len()).unwrap_or(0), 0);
+        }
+    }
 }
 
 #[test]

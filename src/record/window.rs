@@ -1,7 +1,7 @@
 //! A view into a stream of any length: bytes are looked at before they are consumed.
 //!
-//! In comes any `Read`, plain or gzip by content; out come its bytes with their offset. Holds no
-//! more than twice what was asked to be looked at plus one block. A broken gzip stream ends it, with the cause
+//! In comes any `Read`, plain, gzip or zstd by content; out come its bytes with their offset. Holds no
+//! more than twice what was asked to be looked at plus one block. A broken compressed stream ends it, with the cause
 //! kept; an error of the reader below is an error.
 
 use std::io::{self, BufReader, ErrorKind, Read};
@@ -12,6 +12,10 @@ use flate2::bufread::MultiGzDecoder;
 const BLOCK: usize = 256 << 10;
 /// How a gzip member begins (RFC 1952 2.3.1), with its only method.
 pub const GZIP_MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+/// How a zstd frame begins (RFC 8878 3.1.1).
+pub const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// How a skippable frame ends its magic number; its first byte is any from 0x50 to 0x5f.
+const SKIPPABLE_MAGIC: [u8; 3] = [0x2a, 0x4d, 0x18];
 
 /// The first bytes that were read to find out what the stream is, and the rest behind them.
 type Whole<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
@@ -19,6 +23,12 @@ type Whole<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
 enum Source<R> {
     Plain(Whole<R>),
     Gzip(Box<MultiGzDecoder<BufReader<Whole<R>>>>),
+    Zstd(Box<zstd::Decoder<'static, BufReader<Whole<R>>>>),
+}
+
+/// Whether a stream that begins like this is zstd.
+fn is_zstd(first: &[u8]) -> bool {
+    first == ZSTD_MAGIC || matches!(first, [0x50..=0x5f, rest @ ..] if *rest == SKIPPABLE_MAGIC)
 }
 
 /// The stream and the part of it that is in memory.
@@ -34,14 +44,17 @@ pub struct Window<R> {
 }
 
 impl<R: Read> Window<R> {
-    /// Looks at the first bytes to tell gzip from plain.
+    /// Looks at the first bytes to tell how it is compressed.
     pub fn new(mut input: R) -> io::Result<Self> {
-        let mut first = Vec::with_capacity(GZIP_MAGIC.len());
-        input.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut first)?;
-        let is_gzip = first == GZIP_MAGIC;
+        let mut first = Vec::with_capacity(ZSTD_MAGIC.len());
+        input.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut first)?;
+        let (is_gzip, is_zstd) = (first.starts_with(&GZIP_MAGIC), is_zstd(&first));
         let whole = io::Cursor::new(first).chain(input);
         let source = if is_gzip {
             Source::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(BLOCK, whole))))
+        } else if is_zstd {
+            let buffered = BufReader::with_capacity(BLOCK, whole);
+            Source::Zstd(Box::new(zstd::Decoder::with_buffer(buffered)?))
         } else {
             Source::Plain(whole)
         };
@@ -106,14 +119,24 @@ impl<R: Read> Window<R> {
         let filled = self.buffer.len();
         self.buffer.resize(filled + BLOCK, 0);
         let room = self.buffer.get_mut(filled..).unwrap_or_default();
+        let mut decompressed = |result| match result {
+            Err(error) if is_damage(&error) => {
+                self.broken = Some(error);
+                Ok(0)
+            }
+            result => result,
+        };
         let result = match &mut self.source {
             Source::Plain(input) => read(input, room),
-            Source::Gzip(decoder) => match read(decoder, room) {
-                Err(error) if is_damage(&error) => {
-                    self.broken = Some(error);
-                    Ok(0)
+            Source::Gzip(decoder) => decompressed(read(decoder, room)),
+            // It names no kind for what is no zstd; what the reader below says has a code of the system's.
+            Source::Zstd(decoder) => match read(decoder, room) {
+                Err(error)
+                    if error.kind() == ErrorKind::Other && error.raw_os_error().is_none() =>
+                {
+                    decompressed(Err(ErrorKind::InvalidData.into()))
                 }
-                result => result,
+                result => decompressed(result),
             },
         };
         let n = *result.as_ref().unwrap_or(&0);

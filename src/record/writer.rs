@@ -1,174 +1,210 @@
-//! A recording being written: whole records into a file, whatever the disk does.
+//! A recording being written: whole records into files, whatever the disk does.
 //!
-//! In come messages, out goes a WARC file. Guaranteed: an existing file is never overwritten
-//! unasked; the file is readable by its owner only; it ends behind its last whole record after
-//! every write, failed or not; every message given is counted once, as written when the file has
-//! it, as failed when it could not be stored. A failed write (disk full) does not end the
-//! recording: the next write tries again. When to flush is the owner's decision, see `task`.
+//! In come messages, out go WARC files. Guaranteed: each file begins with a `warcinfo` record and ends
+//! behind its last whole record after every write, failed or not; every message given is counted once, as
+//! written when a file has it, as failed when it could not be stored, or when somebody removed its
+//! file before it was finished. A failed write (disk full) or a file that cannot be made does not end the recording: what comes
+//! is given up and counted, and every second the next try is made. When to flush is the owner's decision, see `task`; what files
+//! there are is that of [`Files`].
 //!
-//! A write hands over many whole records at once. What lies between encoding and writing is one
-//! buffer, where compression of each record finds its place, and one file, where rotation does.
+//! A write hands over many whole records at once, each in its stored form, so that a file can be cut behind any.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fmt;
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-
-use thiserror::Error;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::model::ledger::RecordCounts;
-use crate::model::{Completion, Message};
+use crate::model::{Completion, Message, Timestamp};
 
 use super::encode::{Encoder, kind_of};
+use super::files::{Existing, Files, Holds, Keep, Series, Store};
+use super::names::{NameError, Names};
+use super::pack::{Compression, Packer};
+use super::trouble::RecordError;
 use super::warc::{Kind, WarcInfo};
 
 /// Bytes gathered before they are written without being asked.
 const WRITE_AT: usize = 1 << 20;
-/// Capacity of the buffer that is kept from one write to the next.
+/// Capacity of a buffer that is kept from one write to the next.
 const KEEP_CAPACITY: usize = 4 << 20;
+/// How long a recording that cannot write waits for its next try.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
 
-/// What to do when the file is there already.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Existing {
-    /// Refuse to start.
-    Refuse,
-    /// Lose what is in it.
-    Overwrite,
+/// When a file is full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Rotate {
+    /// With so many bytes.
+    pub bytes: Option<u64>,
+    /// So long after it was begun.
+    pub age: Option<Duration>,
 }
 
-/// Why a recording cannot begin or go on.
-#[derive(Debug, Error)]
-pub enum RecordError {
-    /// The file is there already.
-    #[error("{} exists already and is not overwritten; choose another name, or say --overwrite", .0.display())]
-    Exists(PathBuf),
-    /// The file cannot be created.
-    #[error("cannot create {}: {}", .path.display(), named(.cause))]
-    Create {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// The file cannot be written.
-    #[error("cannot write {}: {}", .path.display(), named(.cause))]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
+impl Rotate {
+    /// Whether there will be more files than one.
+    pub fn is_on(&self) -> bool {
+        self.bytes.is_some() || self.age.is_some()
+    }
 }
 
-/// The system's error, with what to do about it where that is known.
-fn named(error: &io::Error) -> String {
-    let advice = match error.kind() {
-        ErrorKind::StorageFull => "; recording goes on when there is room",
-        ErrorKind::QuotaExceeded => "; recording goes on when the quota allows",
-        ErrorKind::NotFound => "; is the directory there?",
-        ErrorKind::ReadOnlyFilesystem => "; choose a directory that can be written",
-        ErrorKind::PermissionDenied => "; choose a directory that this user may write",
-        _ => "",
-    };
-    format!("{error}{advice}")
+/// How a recording is to be written.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The file, or the pattern of its files' names.
+    pub output: PathBuf,
+    /// How records are stored.
+    pub compression: Compression,
+    /// What to do when a file is there.
+    pub existing: Existing,
+    /// When the next file begins.
+    pub rotate: Rotate,
+    /// How many finished files are kept.
+    pub keep: Option<Keep>,
 }
 
-/// What a recording is written to: a file, or in tests something that fails on purpose.
-pub trait Store: Write {
-    /// Makes the file end at this length, and the next write begin there.
-    fn cut_back(&mut self, len: u64) -> io::Result<()>;
-    /// Returns when what was written is on the disk.
-    fn sync(&mut self) -> io::Result<()>;
-}
-
-impl Store for File {
-    fn cut_back(&mut self, len: u64) -> io::Result<()> {
-        self.seek(SeekFrom::Start(len))?;
-        self.set_len(len)
+impl Plan {
+    /// One file, stored as its name says, that must not exist yet.
+    pub fn one(output: &Path) -> Self {
+        Self {
+            output: output.to_owned(),
+            compression: Compression::of_name(output).unwrap_or_default(),
+            existing: Existing::Refuse,
+            rotate: Rotate::default(),
+            keep: None,
+        }
     }
 
-    fn sync(&mut self) -> io::Result<()> {
-        self.sync_all()
+    /// Its files.
+    pub fn series(&self) -> Result<Series, NameError> {
+        let names = Names::new(&self.output, self.rotate.is_on())?;
+        Ok(Series::new(names, self.existing).keep(self.keep))
     }
 }
 
 /// A recording being written.
-#[derive(Debug)]
-pub struct Recorder<S = File> {
-    store: S,
-    path: PathBuf,
+pub struct Recorder<F: Files = Series> {
+    files: F,
+    rotate: Rotate,
+    info: WarcInfo,
     encoder: Encoder,
-    /// Whole records not yet written.
+    packer: Packer,
+    /// The record at hand, not compressed.
+    record: Vec<u8>,
+    /// Whole records in their stored form, not yet written.
     pending: Vec<u8>,
     /// Where each of them ends in `pending`, and what it is.
     ends: Vec<(usize, Kind)>,
-    /// Length of the file up to its last whole record.
-    good: u64,
-    /// Whether the file may be longer than `good`, because cutting it back failed.
-    dirty: bool,
+    current: Option<Current<F::Store>>,
+    /// Files begun so far.
+    begun: u32,
     counts: RecordCounts,
     trouble: Option<RecordError>,
+    /// Until then nothing is tried.
+    retry_at: Option<Instant>,
+    retry_every: Duration,
+}
+
+/// The file being written.
+#[derive(Debug)]
+struct Current<S> {
+    store: S,
+    path: PathBuf,
+    since: Instant,
+    /// Its first record, until it is written.
+    head: Vec<u8>,
+    /// Its length up to its last whole record.
+    good: u64,
+    /// Whether it may be longer than `good`, because cutting it back failed.
+    dirty: bool,
+    requests: u64,
+    responses: u64,
+}
+
+impl<F: Files> fmt::Debug for Recorder<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Recorder({:?}, {:?})", self.packer, self.counts)
+    }
 }
 
 impl Recorder {
-    /// Creates the file (mode 0600) and writes its `warcinfo` record.
-    pub fn create(path: &Path, info: &WarcInfo, existing: Existing) -> Result<Self, RecordError> {
-        let fail = |cause: io::Error| match cause.kind() {
-            ErrorKind::AlreadyExists => RecordError::Exists(path.to_path_buf()),
-            _ => RecordError::Create { path: path.to_path_buf(), cause },
-        };
-        let mut options = OpenOptions::new();
-        options.write(true).mode(0o600);
-        match existing {
-            Existing::Refuse => options.create_new(true),
-            Existing::Overwrite => options.create(true).truncate(true),
-        };
-        let file = options.open(path).map_err(fail)?;
-        // Of a file that was there the mode is still the old one.
-        if file.metadata().is_ok_and(|meta| meta.is_file()) {
-            file.set_permissions(Permissions::from_mode(0o600)).map_err(fail)?;
+    /// Makes the first file, with its `warcinfo` record. The output must name files, see [`Plan::series`].
+    pub fn create(plan: &Plan, info: &WarcInfo) -> Result<Self, RecordError> {
+        let series = plan.series()?;
+        let mut recorder = Self::begin(series, info, plan.compression, plan.rotate)?;
+        recorder.counts.file = plan.output.display().to_string();
+        Ok(recorder)
+    }
+
+    /// Gives it up before anything was recorded: the name is free for the next try.
+    pub fn discard(mut self) {
+        if let Some(current) = self.current.take() {
+            self.files.discard(current.store);
         }
-        Self::begin(file, path, info)
     }
 }
 
-impl<S: Store> Recorder<S> {
-    /// Begins a recording in an empty store.
-    pub fn begin(store: S, path: &Path, info: &WarcInfo) -> Result<Self, RecordError> {
-        let mut encoder = Encoder::new(&info.run);
-        let mut pending = Vec::with_capacity(WRITE_AT + WRITE_AT / 4);
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-        encoder.info(&mut pending, info, &name, 0);
-        let counts = RecordCounts { file: path.display().to_string(), ..RecordCounts::default() };
+impl<F: Files> Recorder<F> {
+    /// Begins a recording with its first file.
+    pub fn begin(
+        files: F,
+        info: &WarcInfo,
+        compression: Compression,
+        rotate: Rotate,
+    ) -> Result<Self, RecordError> {
         let mut recorder = Self {
-            store,
-            path: path.to_path_buf(),
-            encoder,
-            pending,
+            files,
+            rotate,
+            info: info.clone(),
+            encoder: Encoder::new(&info.run),
+            packer: Packer::new(compression).map_err(RecordError::Memory)?,
+            record: Vec::new(),
+            pending: Vec::with_capacity(WRITE_AT + WRITE_AT / 4),
             ends: Vec::new(),
-            good: 0,
-            dirty: false,
-            counts,
+            current: None,
+            begun: 0,
+            counts: RecordCounts::default(),
             trouble: None,
+            retry_at: None,
+            retry_every: RETRY_EVERY,
         };
-        recorder.flush();
-        match recorder.trouble.take() {
-            None => Ok(recorder),
-            Some(trouble) => Err(trouble),
+        if let Err(trouble) = recorder.write_pending() {
+            if let Some(current) = recorder.current.take() {
+                recorder.files.discard(current.store);
+            }
+            return Err(trouble);
         }
+        Ok(recorder)
     }
 
     /// Takes a message into the recording. One that is not whole, or whose body was not kept, is
-    /// counted as failed: the file holds whole messages only.
+    /// counted as failed: the files hold whole messages only.
     pub fn record(&mut self, message: &Message) {
         let body_missing = message.body_len > 0 && message.wire_body().is_empty();
-        if message.completion != Completion::Complete || body_missing {
+        let is_whole = message.completion == Completion::Complete && !body_missing;
+        if !is_whole || self.is_paused() {
             self.counts.failed += 1;
             return;
         }
-        self.encoder.message(&mut self.pending, message, &message.raw);
+        self.record.clear();
+        self.encoder.message(&mut self.record, message, &message.raw);
+        // Where that fails, so does the flush, which says why.
+        let _ = self.open();
+        let start = self.pending.len();
+        if let Err(cause) = self.packer.pack(&self.record, &mut self.pending) {
+            self.counts.failed += 1;
+            self.trouble = Some(RecordError::Memory(cause));
+            return;
+        }
+        self.record.shrink_to(KEEP_CAPACITY);
+        if self.is_full() {
+            let first = self.pending.split_off(start);
+            self.next_file();
+            let _ = self.open();
+            self.pending.extend_from_slice(&first);
+        }
         self.ends.push((self.pending.len(), kind_of(message)));
-        if self.pending.len() >= WRITE_AT {
+        // After trouble, the first one is the try.
+        if self.pending.len() >= WRITE_AT || self.trouble.is_some() {
             self.flush();
         }
     }
@@ -179,30 +215,32 @@ impl<S: Store> Recorder<S> {
         if self.pending.is_empty() {
             return;
         }
-        let (written, result) = match self.mend() {
-            Ok(()) => write_counted(&mut self.store, &self.pending),
-            Err(error) => (0, Err(error)),
-        };
-        self.settle(written, result.is_ok());
-        if result.is_err() {
-            self.dirty = true;
-            // The next write tries again; until then the reader copes with a cut record.
-            let _ = self.mend();
-        }
-        self.trouble = result.err().map(|cause| self.write_error(cause));
+        self.trouble = self.write_pending().err();
+        self.retry_at = self.trouble.is_some().then(|| Instant::now() + self.retry_every);
         self.pending.clear();
         self.pending.shrink_to(KEEP_CAPACITY);
         self.ends.clear();
     }
 
+    /// Ends the file that is old enough. The next one begins with the next message.
+    pub fn rotate_by_age(&mut self) {
+        if self.rotate_at().is_some_and(|at| at <= Instant::now()) {
+            self.next_file();
+        }
+    }
+
+    /// When the file at hand is old enough; `None` while there is no message in it.
+    pub fn rotate_at(&self) -> Option<Instant> {
+        let (age, current) = (self.rotate.age?, self.current.as_ref()?);
+        (current.messages() > 0 || self.has_pending()).then(|| current.since + age)
+    }
+
     /// Writes what is left and waits until the disk has it.
     pub fn finish(mut self) -> (RecordCounts, Result<(), RecordError>) {
         self.flush();
-        let synced = match self.trouble.take() {
-            Some(trouble) => Err(trouble),
-            None => self.store.sync().map_err(|cause| self.write_error(cause)),
-        };
-        (self.counts, synced)
+        let trouble = self.trouble.take();
+        let finished = self.finish_file();
+        (self.counts, trouble.map_or(finished, Err))
     }
 
     /// Whether there is anything that a flush would write.
@@ -210,7 +248,7 @@ impl<S: Store> Recorder<S> {
         !self.pending.is_empty()
     }
 
-    /// What the file holds and what it could not take. `offered` and the shed are not known here.
+    /// What the files hold and what they could not take. `offered` and the shed are not known here.
     pub fn counts(&self) -> &RecordCounts {
         &self.counts
     }
@@ -218,6 +256,141 @@ impl<S: Store> Recorder<S> {
     /// Why the last write failed; `None` when it succeeded.
     pub fn trouble(&self) -> Option<&RecordError> {
         self.trouble.as_ref()
+    }
+
+    fn is_paused(&self) -> bool {
+        self.retry_at.is_some_and(|at| Instant::now() < at)
+    }
+
+    /// Whether what is pending is more than the file may hold, or the file is too old for it.
+    fn is_full(&self) -> bool {
+        let Some(current) = &self.current else { return false };
+        let is_empty = current.messages() == 0 && self.ends.is_empty();
+        let bytes = current.good + (current.head.len() + self.pending.len()) as u64;
+        let is_large = self.rotate.bytes.is_some_and(|most| bytes > most);
+        let is_old = self.rotate.age.is_some_and(|age| current.since.elapsed() >= age);
+        !is_empty && (is_large || is_old)
+    }
+
+    /// Writes what is pending for this file and ends it.
+    fn next_file(&mut self) {
+        self.flush();
+        if let Err(trouble) = self.finish_file() {
+            tracing::error!("{trouble}");
+        }
+    }
+
+    /// Ends the file at hand, if there is one.
+    fn finish_file(&mut self) -> Result<(), RecordError> {
+        self.notice_removal();
+        let Some(mut current) = self.current.take() else { return Ok(()) };
+        // It failed before; the reader copes with what is behind the last whole record.
+        let _ = current.mend();
+        if current.good == 0 {
+            self.files.discard(current.store);
+            return Ok(());
+        }
+        let holds = Holds { bytes: current.good, messages: current.messages() };
+        let result = self.files.finish(current.store, holds);
+        self.counts.files += u64::from(result.is_ok());
+        (self.counts.deleted_files, self.counts.deleted) = self.files.deleted();
+        result
+    }
+
+    /// What was in a file that somebody removed is not in the recording.
+    fn notice_removal(&mut self) {
+        let Some(current) = self.current.take_if(|current| current.store.is_removed()) else {
+            return;
+        };
+        let messages = current.messages();
+        self.counts.requests -= current.requests;
+        self.counts.responses -= current.responses;
+        self.counts.bytes -= current.good;
+        self.counts.failed += messages;
+        tracing::error!("{}", RecordError::Removed { path: current.path, messages });
+        self.files.discard(current.store);
+    }
+
+    /// Writes what is pending to the file at hand, or to the next one where there is none. Each record is counted.
+    fn write_pending(&mut self) -> Result<(), RecordError> {
+        self.notice_removal();
+        if let Err(trouble) = self.open() {
+            self.counts.failed += self.ends.len() as u64;
+            return Err(trouble);
+        }
+        let Some(current) = &mut self.current else { return Ok(()) };
+        let (good, requests, responses) = (current.good, current.requests, current.responses);
+        let result = current.write(&self.pending, &self.ends);
+        let (requests, responses) = (current.requests - requests, current.responses - responses);
+        self.counts.bytes += current.good - good;
+        self.counts.requests += requests;
+        self.counts.responses += responses;
+        self.counts.failed += self.ends.len() as u64 - requests - responses;
+        result.map_err(|cause| RecordError::Write { path: current.path.clone(), cause })
+    }
+
+    /// Makes the next file, if there is none.
+    fn open(&mut self) -> Result<(), RecordError> {
+        if self.current.is_some() {
+            return Ok(());
+        }
+        let (store, path) = self.files.begin()?;
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+        if self.begun > 0 {
+            self.info.started = now();
+        }
+        let (mut record, mut head) = (Vec::new(), Vec::new());
+        self.encoder.info(&mut record, &self.info, &name, self.begun);
+        self.packer.pack(&record, &mut head).map_err(RecordError::Memory)?;
+        self.begun += 1;
+        self.current = Some(Current {
+            store,
+            path,
+            since: Instant::now(),
+            head,
+            good: 0,
+            dirty: false,
+            requests: 0,
+            responses: 0,
+        });
+        Ok(())
+    }
+}
+
+impl<S: Store> Current<S> {
+    fn messages(&self) -> u64 {
+        self.requests + self.responses
+    }
+
+    /// Writes these records, behind the file's first one, and counts those that are in the file.
+    fn write(&mut self, pending: &[u8], ends: &[(usize, Kind)]) -> io::Result<()> {
+        let result = self.try_write(pending, ends);
+        if result.is_err() {
+            self.dirty = true;
+            // The next write tries again; until then the reader copes with a cut record.
+            let _ = self.mend();
+        }
+        result
+    }
+
+    fn try_write(&mut self, pending: &[u8], ends: &[(usize, Kind)]) -> io::Result<()> {
+        self.mend()?;
+        if !self.head.is_empty() {
+            self.store.write_all(&self.head)?;
+            self.good = self.head.len() as u64;
+            self.head = Vec::new();
+        }
+        let (written, result) = write_counted(&mut self.store, pending);
+        let mut whole = 0;
+        for &(end, kind) in ends.iter().take_while(|(end, _)| *end <= written) {
+            whole = end;
+            match kind {
+                Kind::Request => self.requests += 1,
+                Kind::Response => self.responses += 1,
+            }
+        }
+        self.good += whole as u64;
+        result
     }
 
     /// Cuts the file back to its last whole record where a failed write left more.
@@ -228,28 +401,11 @@ impl<S: Store> Recorder<S> {
         }
         Ok(())
     }
+}
 
-    /// Counts each pending record as written or failed.
-    fn settle(&mut self, written: usize, all: bool) {
-        let mut whole = if all { written } else { 0 };
-        for &(end, kind) in &self.ends {
-            if end > written {
-                self.counts.failed += 1;
-                continue;
-            }
-            whole = whole.max(end);
-            match kind {
-                Kind::Request => self.counts.requests += 1,
-                Kind::Response => self.counts.responses += 1,
-            }
-        }
-        self.good += whole as u64;
-        self.counts.bytes = self.good;
-    }
-
-    fn write_error(&self, cause: io::Error) -> RecordError {
-        RecordError::Write { path: self.path.clone(), cause }
-    }
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// Writes all of it, or as much as goes: how many bytes went, and what stopped it.
@@ -268,24 +424,48 @@ fn write_counted(store: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>
 
 #[cfg(test)]
 mod tests {
+    use std::cell::{Ref, RefCell, RefMut};
+    use std::rc::Rc;
+
     use super::*;
     use crate::record::tests::{info, read_all, request};
 
-    /// A disk of limited size, on which cutting back can be made to fail.
+    const ALL: [Compression; 3] = [Compression::Plain, Compression::Gzip, Compression::Zstd];
+
+    /// A file on a disk of limited size, on which cutting back can be made to fail.
     #[derive(Default)]
     struct Disk {
         bytes: Vec<u8>,
         room: usize,
         stuck: bool,
+        removed: bool,
     }
 
-    impl Write for &mut Disk {
+    #[derive(Clone, Default)]
+    struct Shared(Rc<RefCell<Disk>>);
+
+    impl Shared {
+        fn with_room(room: usize) -> Self {
+            Self(Rc::new(RefCell::new(Disk { room, ..Disk::default() })))
+        }
+
+        fn set(&self) -> RefMut<'_, Disk> {
+            self.0.borrow_mut()
+        }
+
+        fn bytes(&self) -> Ref<'_, [u8]> {
+            Ref::map(self.0.borrow(), |disk| disk.bytes.as_slice())
+        }
+    }
+
+    impl Write for Shared {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let fits = bytes.len().min(self.room.saturating_sub(self.bytes.len())).min(100_000);
+            let mut disk = self.set();
+            let fits = bytes.len().min(disk.room.saturating_sub(disk.bytes.len())).min(100_000);
             if fits == 0 {
                 return Err(ErrorKind::StorageFull.into());
             }
-            self.bytes.extend_from_slice(&bytes[..fits]);
+            disk.bytes.extend_from_slice(&bytes[..fits]);
             Ok(fits)
         }
 
@@ -294,83 +474,223 @@ mod tests {
         }
     }
 
-    impl Store for &mut Disk {
+    impl Store for Shared {
         fn cut_back(&mut self, len: u64) -> io::Result<()> {
-            if self.stuck {
+            if self.set().stuck {
                 return Err(ErrorKind::Other.into());
             }
-            self.bytes.truncate(usize::try_from(len).expect("small"));
+            self.set().bytes.truncate(usize::try_from(len).expect("small"));
             Ok(())
         }
 
         fn sync(&mut self) -> io::Result<()> {
             Ok(())
         }
+
+        fn is_removed(&self) -> bool {
+            self.0.borrow().removed
+        }
     }
 
-    #[test]
-    fn an_existing_file_is_refused_and_overwritten_only_when_told() {
-        let dir = tempfile::tempdir().expect("tempdir");
-        let path = dir.path().join("a.warc");
-        std::fs::write(&path, "mine").expect("write");
-        let refused = Recorder::create(&path, &info(), Existing::Refuse).expect_err("exists");
-        assert!(matches!(refused, RecordError::Exists(_)), "{refused}");
-        assert!(refused.to_string().contains("exists already"), "{refused}");
-        assert_eq!(std::fs::read(&path).expect("read"), b"mine");
-
-        let recorder = Recorder::create(&path, &info(), Existing::Overwrite).expect("create");
-        let (counts, result) = recorder.finish();
-        result.expect("finish");
-        let meta = std::fs::metadata(&path).expect("meta");
-        assert_eq!((meta.permissions().mode() & 0o777, meta.len()), (0o600, counts.bytes));
-        assert!(std::fs::read(&path).expect("read").starts_with(b"WARC/1.1\r\n"));
+    /// Files made beforehand; without one left, none can be made.
+    #[derive(Default)]
+    struct Disks {
+        waiting: Vec<Shared>,
+        finished: Rc<RefCell<Vec<Holds>>>,
     }
 
-    #[test]
-    fn a_missing_directory_is_named() {
-        let path = Path::new("/nonexistent/a.warc");
-        let error = Recorder::create(path, &info(), Existing::Refuse).expect_err("no directory");
-        assert!(error.to_string().contains("/nonexistent/a.warc"), "{error}");
-        assert!(error.to_string().contains("is the directory there?"), "{error}");
+    impl Files for Disks {
+        type Store = Shared;
+
+        fn begin(&mut self) -> Result<(Shared, PathBuf), RecordError> {
+            let path = PathBuf::from("d.warc");
+            match self.waiting.is_empty() {
+                true => {
+                    let cause = ErrorKind::PermissionDenied.into();
+                    Err(RecordError::Create { path, cause })
+                }
+                false => Ok((self.waiting.remove(0), path)),
+            }
+        }
+
+        fn finish(&mut self, _: Shared, holds: Holds) -> Result<(), RecordError> {
+            self.finished.borrow_mut().push(holds);
+            Ok(())
+        }
+
+        fn discard(&mut self, _: Shared) {}
+
+        fn deleted(&self) -> (u64, u64) {
+            (0, 0)
+        }
+    }
+
+    #[track_caller]
+    fn begin(disks: &[Shared], compression: Compression, rotate: Rotate) -> Recorder<Disks> {
+        let disks = Disks { waiting: disks.to_vec(), ..Disks::default() };
+        let mut recorder = Recorder::begin(disks, &info(), compression, rotate).expect("begin");
+        recorder.retry_every = Duration::ZERO;
+        recorder
+    }
+
+    fn get() -> Message {
+        request(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    }
+
+    /// A request that no compression makes much smaller.
+    fn noise(len: usize, seed: u64) -> Message {
+        let mut raw =
+            format!("POST /{seed} HTTP/1.1\r\nContent-Length: {len}\r\n\r\n").into_bytes();
+        let random = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        let bytes = (0..len as u64).map(|n| random(random(n ^ (seed << 20)) ^ n) as u8);
+        raw.extend(bytes);
+        request(&raw)
     }
 
     #[test]
     fn a_full_disk_is_counted_and_named_and_the_file_ends_with_a_whole_record() {
-        let message = request(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-        for stuck in [false, true] {
+        for (compression, stuck) in ALL.into_iter().flat_map(|c| [(c, false), (c, true)]) {
             for room in (600..4000).step_by(37) {
-                let mut disk = Disk { room: 1000, ..Disk::default() };
-                let mut recorder = Recorder::begin(&mut disk, Path::new("d.warc"), &info())
-                    .expect("warcinfo fits");
-                recorder.store.room = room.max(recorder.store.bytes.len());
-                recorder.store.stuck = stuck;
-                for _ in 0..8 {
-                    recorder.record(&message);
+                let disk = Shared::with_room(1000);
+                let mut recorder = begin(&[disk.clone()], compression, Rotate::default());
+                let info_len = disk.bytes().len();
+                disk.set().room = room.max(info_len);
+                disk.set().stuck = stuck;
+                for seed in 0..8 {
+                    recorder.record(&noise(500, seed));
                 }
                 recorder.flush();
                 let trouble = recorder.trouble().map(ToString::to_string).expect("disk is full");
                 assert!(trouble.contains("d.warc") && trouble.contains("room"), "{trouble}");
                 let first = recorder.counts().requests;
                 assert_eq!(first + recorder.counts().failed, 8);
+                if !stuck {
+                    let (messages, damages) = read_all(&disk.bytes());
+                    assert_eq!((messages.len() as u64, damages.len()), (first, 0));
+                }
 
                 // With room again the recording goes on behind its last whole record.
-                recorder.store.room = 1 << 20;
-                recorder.store.stuck = false;
-                recorder.record(&message);
+                disk.set().room = 1 << 20;
+                disk.set().stuck = false;
+                recorder.record(&get());
                 let (counts, result) = recorder.finish();
                 result.expect("there is room");
-                assert_eq!((counts.requests, counts.bytes), (first + 1, disk.bytes.len() as u64));
-                let (messages, damages) = read_all(&disk.bytes);
+                let bytes = disk.bytes();
+                assert_eq!((counts.requests, counts.bytes), (first + 1, bytes.len() as u64));
+                let (messages, damages) = read_all(&bytes);
                 assert_eq!((messages.len() as u64, damages.len()), (first + 1, 0));
             }
         }
     }
 
     #[test]
+    fn while_it_is_paused_messages_are_counted_and_not_tried() {
+        let disk = Shared::with_room(600);
+        let mut recorder = begin(&[disk.clone()], Compression::Plain, Rotate::default());
+        recorder.retry_every = Duration::from_secs(3600);
+        recorder.record(&get());
+        recorder.flush();
+        disk.set().room = 1 << 20;
+        recorder.record(&get());
+        assert!(!recorder.has_pending() && recorder.trouble().is_some());
+        recorder.retry_at = None;
+        recorder.record(&get());
+        assert!(recorder.trouble().is_none(), "the first one after the pause is the try");
+        let (counts, result) = recorder.finish();
+        result.expect("there is room");
+        assert_eq!((counts.requests, counts.failed), (1, 2));
+    }
+
+    #[test]
+    fn a_full_file_is_finished_and_each_record_is_in_one_file() {
+        let rotate = Rotate { bytes: Some(4000), age: None };
+        for compression in ALL {
+            let disks: Vec<_> = (0..100).map(|_| Shared::with_room(1 << 20)).collect();
+            let mut recorder = begin(&disks, compression, rotate);
+            let finished = Rc::clone(&recorder.files.finished);
+            let sent: Vec<_> = (0..50).map(|seed| noise(700, seed)).collect();
+            sent.iter().for_each(|message| recorder.record(message));
+            // One larger than any file may be has one of its own.
+            recorder.record(&noise(9000, 99));
+            recorder.record(&noise(700, 100));
+            let (counts, result) = recorder.finish();
+            result.expect("there is room");
+            let used: Vec<_> = disks.iter().filter(|disk| !disk.bytes().is_empty()).collect();
+            assert!(used.len() > 10, "{compression:?}: {} files", used.len());
+            let files = used.len() as u64;
+            assert_eq!((counts.files, finished.borrow().len() as u64), (files, files));
+            let mut found = Vec::new();
+            for (disk, holds) in used.iter().zip(finished.borrow().iter()) {
+                let (messages, damages) = read_all(&disk.bytes());
+                assert_eq!((damages.len(), messages.len() as u64), (0, holds.messages));
+                assert_eq!(holds.bytes, disk.bytes().len() as u64);
+                assert!(holds.bytes <= 4000 || messages.len() == 1, "{holds:?}");
+                found.extend(messages.into_iter().map(|message| message.raw));
+            }
+            assert_eq!(found.len() as u64, counts.requests);
+            assert!(found.iter().zip(&sent).all(|(found, sent)| *found == sent.raw));
+            assert_eq!(
+                counts.bytes,
+                finished.borrow().iter().map(|holds| holds.bytes).sum::<u64>()
+            );
+        }
+    }
+
+    #[test]
+    fn an_old_file_is_finished_without_traffic_and_the_next_begins_with_a_message() {
+        let disks = [Shared::with_room(1 << 20), Shared::with_room(1 << 20)];
+        let rotate = Rotate { bytes: None, age: Some(Duration::ZERO) };
+        let mut recorder = begin(&disks, Compression::Plain, rotate);
+        recorder.rotate_by_age();
+        assert_eq!((recorder.rotate_at(), recorder.counts().files), (None, 0), "it is empty");
+        recorder.record(&get());
+        assert!(recorder.rotate_at().is_some());
+        recorder.rotate_by_age();
+        assert_eq!((recorder.counts().files, recorder.counts().requests), (1, 1));
+        assert!(disks[1].bytes().is_empty());
+        recorder.record(&get());
+        let (counts, _) = recorder.finish();
+        assert_eq!((counts.files, counts.requests), (2, 2));
+    }
+
+    #[test]
+    fn where_no_file_can_be_made_it_pauses_and_tries_again() {
+        let disks = [Shared::with_room(1 << 20), Shared::with_room(1 << 20)];
+        let rotate = Rotate { bytes: Some(1), age: None };
+        let mut recorder = begin(&disks[..1], Compression::Gzip, rotate);
+        (0..3).for_each(|seed| recorder.record(&noise(100, seed)));
+        recorder.flush();
+        let trouble = recorder.trouble().map(ToString::to_string).expect("no second file");
+        assert!(trouble.contains("may write"), "{trouble}");
+        recorder.files.waiting = vec![disks[1].clone()];
+        recorder.record(&noise(100, 3));
+        let (counts, result) = recorder.finish();
+        result.expect("there is a file again");
+        let kept: u64 = disks.iter().map(|disk| read_all(&disk.bytes()).0.len() as u64).sum();
+        assert_eq!((counts.requests, counts.failed), (kept, 4 - kept));
+        assert!(kept >= 2);
+    }
+
+    #[test]
+    fn what_was_in_a_file_that_somebody_removed_is_counted_as_failed() {
+        let disks = [Shared::with_room(1 << 20), Shared::with_room(1 << 20)];
+        let mut recorder = begin(&disks, Compression::Zstd, Rotate::default());
+        (0..3).for_each(|_| recorder.record(&get()));
+        recorder.flush();
+        assert_eq!(recorder.counts().requests, 3);
+        disks[0].set().removed = true;
+        recorder.record(&get());
+        let (counts, result) = recorder.finish();
+        result.expect("the next file is good");
+        let len = disks[1].bytes().len() as u64;
+        assert_eq!((counts.requests, counts.failed, counts.bytes), (1, 3, len));
+    }
+
+    #[test]
     fn a_message_that_is_not_whole_is_not_written() {
-        let mut disk = Disk { room: 1 << 20, ..Disk::default() };
-        let mut recorder = Recorder::begin(&mut disk, Path::new("d.warc"), &info()).expect("begin");
-        let mut message = request(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        let disk = Shared::with_room(1 << 20);
+        let mut recorder = begin(&[disk], Compression::Plain, Rotate::default());
+        let mut message = get();
         message.completion = Completion::Incomplete;
         recorder.record(&message);
         message.completion = Completion::Complete;

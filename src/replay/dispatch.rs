@@ -7,6 +7,7 @@
 //! each request in flight, none for idle connections, all within one task.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -203,9 +204,9 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
     pub async fn run(
         mut self,
         mut batch_rx: mpsc::UnboundedReceiver<Batch<G>>,
-        mut stop_rx: watch::Receiver<Stop>,
+        stop_rx: watch::Receiver<Stop>,
     ) -> TargetCounts {
-        if self.serve(&mut batch_rx, &mut stop_rx).await == End::GivenUp {
+        if self.serve(&mut batch_rx, stop_rx).await == End::GivenUp {
             self.give_up(&mut batch_rx).await;
         }
         self.publish();
@@ -216,14 +217,17 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
     async fn serve(
         &mut self,
         batch_rx: &mut mpsc::UnboundedReceiver<Batch<G>>,
-        stop_rx: &mut watch::Receiver<Stop>,
+        mut stop_rx: watch::Receiver<Stop>,
     ) -> End {
         let (mut open, mut stoppable) = (true, true);
-        let (mut deadline, mut next_sweep) = (None, Instant::now() + SWEEP);
+        let mut deadline = None;
         // None: the system is out of descriptors. The runtime's timer must do then.
         let mut timer = Timer::new().ok();
         // What was asked before this began counts too.
         stop_rx.mark_changed();
+        // These two outlive a turn: to wait anew costs a lock each.
+        let mut asked = pin!(asked(stop_rx));
+        let mut sweep = pin!(sleep_until(Instant::now() + SWEEP));
         loop {
             self.start();
             self.publish();
@@ -234,13 +238,16 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             let next_late = self.next_late().filter(|_| !self.has_room());
             tokio::select! {
                 biased;
-                changed = stop_rx.changed(), if stoppable => match changed {
-                    Err(_) => stoppable = false,
-                    Ok(()) => match *stop_rx.borrow_and_update() {
-                        Stop::Go => {}
-                        Stop::Now => return End::GivenUp,
-                        Stop::DrainUntil(when) => deadline = Some(when),
-                    },
+                stop = asked.as_mut(), if stoppable => match stop {
+                    None => stoppable = false,
+                    Some((stop, stop_rx)) => {
+                        match stop {
+                            Stop::Go => {}
+                            Stop::Now => return End::GivenUp,
+                            Stop::DrainUntil(when) => deadline = Some(when),
+                        }
+                        asked.set(self::asked(stop_rx));
+                    }
                 },
                 () = wait_until(deadline) => return End::GivenUp,
                 () = wait_exactly(&mut timer, next_due) => {}
@@ -255,9 +262,10 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
                     Some(batch) => self.take_over(batch),
                     None => open = false,
                 },
-                () = wait_until(self.may_idle.then_some(next_sweep)) => {
-                    self.may_idle = self.transport.sweep(Instant::now());
-                    next_sweep = Instant::now() + SWEEP;
+                () = sweep.as_mut(), if self.may_idle => {
+                    let now = Instant::now();
+                    self.may_idle = self.transport.sweep(now);
+                    sweep.as_mut().reset(now + SWEEP);
                 }
             }
         }
@@ -447,6 +455,13 @@ fn is_in_share(conn: u64, share: f64) -> bool {
     }
     let unit = ((hash ^ (hash >> 33)) >> 11) as f64 / (1u64 << 53) as f64;
     unit < share
+}
+
+/// What is asked next; nothing when nobody can ask any more.
+async fn asked(mut stop_rx: watch::Receiver<Stop>) -> Option<(Stop, watch::Receiver<Stop>)> {
+    stop_rx.changed().await.ok()?;
+    let stop = *stop_rx.borrow_and_update();
+    Some((stop, stop_rx))
 }
 
 /// Waits for a moment; for ever when there is none.

@@ -180,7 +180,13 @@ fn recorded(rows: &mut Rows, recording: &RecordCounts) {
     rows.part("responses written", recording.responses);
     rows.part_if("failed", recording.failed);
     rows.part_if("in transit", recording.in_transit);
+    rows.beside_if("requests shed", recording.requests_shed);
     rows.beside_if("responses shed", recording.responses_shed);
+    if recording.files > 1 {
+        rows.beside_if("files finished", recording.files);
+    }
+    rows.beside_if("files deleted (--keep)", recording.deleted_files);
+    rows.beside_if("messages in them", recording.deleted);
 }
 
 /// One line of the table.

@@ -20,6 +20,7 @@ pub mod request;
 pub mod shadowtap;
 pub mod stage;
 pub mod tcpdump;
+pub mod tmpfs;
 pub mod v2;
 mod wire;
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use super::ledger::Ledger;
@@ -46,6 +46,7 @@ pub struct Run {
     env: Vec<(String, String)>,
     stdin: Option<PathBuf>,
     descriptors: Option<usize>,
+    mounts: Option<Pid>,
 }
 
 impl Run {
@@ -53,7 +54,7 @@ impl Run {
     pub fn new<A: Into<OsString>>(args: impl IntoIterator<Item = A>) -> Self {
         let args = args.into_iter().map(Into::into).collect();
         let (place, user, env) = (Place::Host, User::Same, Vec::new());
-        Self { args, place, user, env, stdin: None, descriptors: None }
+        Self { args, place, user, env, stdin: None, descriptors: None, mounts: None }
     }
 
     /// More arguments.
@@ -92,14 +93,26 @@ impl Run {
         self
     }
 
+    /// With the mounts that this process sees.
+    pub fn mounts_of(mut self, process: Pid) -> Self {
+        self.mounts = Some(process);
+        self
+    }
+
     /// Starts it.
     #[track_caller]
     pub fn start(self) -> Shadowtap {
         let copy = (self.user != User::Same).then(Copy::new);
         let mut command = match &copy {
-            None => match self.descriptors {
-                None => self.place.command(executable()),
-                Some(most) => {
+            None => match (self.descriptors, self.mounts) {
+                (None, None) => self.place.command(executable()),
+                (None, Some(pid)) => {
+                    let mut command = self.place.command("nsenter");
+                    command.arg(format!("--mount=/proc/{}/ns/mnt", pid.as_raw_nonzero()));
+                    command.arg("--").arg(executable());
+                    command
+                }
+                (Some(most), _) => {
                     let mut command = self.place.command("prlimit");
                     command.arg(format!("--nofile={most}")).arg(executable());
                     command

@@ -14,8 +14,6 @@ use super::stream::Stream;
 
 /// How long an idle connection is kept.
 pub(super) const IDLE: Duration = Duration::from_secs(60);
-/// Idle for so long, a connection is looked at before it is used: v2 may have closed it.
-const LOOK_AFTER: Duration = Duration::from_millis(1);
 
 /// A connection to v2.
 pub(super) struct Connection {
@@ -42,21 +40,14 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection of this captured one, if it is still good.
+    /// The connection of this captured one. v2 may have closed it meanwhile.
     pub fn take(&self, conn: u64) -> Option<Connection> {
-        let kept = self.idle().pop(&conn)?;
-        let is_good = kept.used_at.elapsed() < LOOK_AFTER || !kept.stream.is_spent();
-        is_good.then_some(kept)
+        self.idle().pop(&conn)
     }
 
-    /// The connection that was used last, whoever used it, if there is a good one.
+    /// The connection that was used last, whoever used it. v2 may have closed it meanwhile.
     pub fn take_any(&self) -> Option<Connection> {
-        loop {
-            let (_, kept) = self.idle().pop_mru()?;
-            if kept.used_at.elapsed() < LOOK_AFTER || !kept.stream.is_spent() {
-                return Some(kept);
-            }
-        }
+        self.idle().pop_mru().map(|(_, kept)| kept)
     }
 
     /// Keeps a connection.

@@ -1,11 +1,9 @@
 //! A connection to v2, plain, TLS or over a unix socket, under one type.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
@@ -35,21 +33,6 @@ impl Stream {
         };
         // Without it, it is closed all the same.
         let _ = stream.set_zero_linger();
-    }
-
-    /// Whether v2 has closed it, or has sent something that nobody asked for, while it was idle. TLS sends
-    /// records of its own accord, so there only the end counts.
-    pub fn is_spent(&self) -> bool {
-        let (fd, may_speak): (BorrowedFd<'_>, bool) = match self {
-            Self::Plain(stream) => (stream.as_fd(), false),
-            Self::Tls(stream) => (stream.get_ref().0.as_fd(), true),
-            Self::Unix(stream) => (stream.as_fd(), false),
-        };
-        match rustix::net::recv(fd, &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
-            Ok((_, 0)) => true,
-            Ok(_) => !may_speak,
-            Err(error) => error != rustix::io::Errno::WOULDBLOCK,
-        }
     }
 }
 
