@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that what a task needs is installed.
 #
-#   scripts/setup.sh TASK...      TASK: build demo test lint bench fixtures tshark image
+#   scripts/setup.sh TASK...      TASK: build demo test lint bench fixtures har tshark image
 #
 # Asks for each tool by what it does, not by its package's name, so it is quick where everything is
 # there and never replaces, say, one nginx by another. What is missing is installed with apt-get on
@@ -34,12 +34,13 @@ needs() {
         lint) echo cc pkg-config libpcap-headers shellcheck python3-venv ;;
         bench) echo cc pkg-config libpcap-headers ip nginx wrk tcpdump ;;
         fixtures) echo ip nginx wrk tcpdump editcap curl python3 ;;
+        har) echo node npm ;;
         tshark)
             echo cc pkg-config libpcap-headers ip unshare tcpdump tshark python3 \
                 nginx apache2 node curl wrk hey chromium
             ;;
         image) echo docker ;;
-        *) die "unknown task '$1' (build demo test lint bench fixtures tshark image)" ;;
+        *) die "unknown task '$1' (build demo test lint bench fixtures har tshark image)" ;;
     esac
 }
 
@@ -121,7 +122,7 @@ lint_ready() {
     done
 }
 
-[ $# -gt 0 ] || die "which task? (build demo test lint bench fixtures tshark image)"
+[ $# -gt 0 ] || die "which task? (build demo test lint bench fixtures har tshark image)"
 
 missing=()
 packages=()

@@ -13,6 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::capture::interfaces;
 use crate::capture::live::LiveConfig;
 use crate::cli::capture_args::{CaptureArgs, LimitArgs};
+use crate::cli::file_args::LogArgs;
 use crate::cli::filter_args::FilterArgs;
 use crate::cli::recording_args::RecordingArgs;
 use crate::cli::target_args::{AmbiguousArg, OnBreakArg, OrderArg, TargetArgs};
@@ -20,6 +21,8 @@ use crate::cli::units::{Full, Kept};
 use crate::http;
 use crate::model::{Endpoint, MARKER_FIELD, OwnConnections, Servers, Watch};
 use crate::reassemble;
+use crate::record::LogFormat;
+use crate::record::access_log::LogOptions;
 use crate::record::{Compression, Existing, Keep, Plan, Rotate};
 use crate::replay::{Client, HostHeader, OnBreak, Order, Proxy, ReplayConfig, Target, Trust};
 use crate::shape::{Admission, Filter, Methods, Pattern};
@@ -81,6 +84,16 @@ fn endpoints_of(host: &str, port: u16) -> HashSet<Endpoint> {
             HashSet::new()
         }
     }
+}
+
+/// How access logs are read.
+pub fn logs(args: &LogArgs) -> anyhow::Result<LogOptions> {
+    let format = args.log_format.as_deref().map(LogFormat::parse).transpose();
+    let format = format.map_err(|wrong| anyhow::anyhow!("--log-format {wrong}"))?;
+    if let Some(host) = args.log_host.as_ref().filter(|host| !is_authority(host)) {
+        bail!("--log-host `{host}` is no name; give one such as shop.example:8080");
+    }
+    Ok(LogOptions { format, host: args.log_host.clone() })
 }
 
 /// The HTTP reader's settings.

@@ -15,6 +15,7 @@ use anyhow::{Context, bail};
 
 use super::shared::Reading;
 use crate::capture::file::{CaptureFile, FileError, Input, Kind};
+use crate::record::access_log::LogOptions;
 
 /// A file, ready to be read.
 pub enum Opened {
@@ -33,6 +34,17 @@ pub enum Family {
     Recordings,
     /// .gor.
     Gor,
+    /// HAR.
+    Har,
+    /// Access logs.
+    Log,
+}
+
+impl Family {
+    /// Whether requests of one connection are known to be that.
+    pub fn has_connections(self) -> bool {
+        matches!(self, Self::Captures | Self::Recordings | Self::Har)
+    }
 }
 
 impl std::fmt::Display for Family {
@@ -41,14 +53,21 @@ impl std::fmt::Display for Family {
             Self::Captures => "a capture",
             Self::Recordings => "a recording",
             Self::Gor => "a .gor recording",
+            Self::Har => "a HAR document",
+            Self::Log => "an access log",
         })
     }
 }
 
 impl Opened {
-    fn new(input: Input) -> Result<Self, FileError> {
+    /// By its content, unless somebody said that it is an access log.
+    fn new(input: Input, logs: &LogOptions) -> Result<Self, FileError> {
+        let is_log = logs.format.is_some() && input.kind() != Kind::Empty;
+        let input = if is_log { input.taken_for(Kind::AccessLog) } else { input };
         match input.kind() {
-            Kind::Warc | Kind::Gor => Ok(Self::Recording(Box::new(input))),
+            Kind::Warc | Kind::Gor | Kind::Har | Kind::AccessLog => {
+                Ok(Self::Recording(Box::new(input)))
+            }
             _ => Ok(Self::Capture(Box::new(CaptureFile::new(input)?))),
         }
     }
@@ -64,8 +83,12 @@ impl Opened {
     fn family(&self) -> Family {
         match self {
             Self::Capture(_) => Family::Captures,
-            Self::Recording(input) if input.kind() == Kind::Gor => Family::Gor,
-            Self::Recording(_) => Family::Recordings,
+            Self::Recording(input) => match input.kind() {
+                Kind::Gor => Family::Gor,
+                Kind::Har => Family::Har,
+                Kind::AccessLog => Family::Log,
+                _ => Family::Recordings,
+            },
         }
     }
 }
@@ -83,6 +106,7 @@ pub struct Files {
     waiting: VecDeque<Waiting>,
     names: String,
     family: Family,
+    logs: LogOptions,
     reading: Reading,
 }
 
@@ -98,9 +122,9 @@ impl Read for Counted {
 }
 
 impl Files {
-    /// Opens them all.
-    pub fn open(paths: &[String]) -> anyhow::Result<Self> {
-        let files = Self::counted(paths, Reading::default())?;
+    /// Opens them all. With a format in `logs` all of them are access logs.
+    pub fn open(paths: &[String], logs: LogOptions) -> anyhow::Result<Self> {
+        let files = Self::counted(paths, logs, Reading::default())?;
         let size = |path: &String| match std::fs::metadata(path) {
             Ok(meta) if meta.is_file() && path != "-" => Some(meta.len()),
             _ => None,
@@ -113,15 +137,15 @@ impl Files {
 
     /// Opens them once more, to be read behind these.
     pub fn open_again(&self, paths: &[String]) -> anyhow::Result<Self> {
-        Self::counted(paths, self.reading.clone())
+        Self::counted(paths, self.logs.clone(), self.reading.clone())
     }
 
-    fn counted(paths: &[String], reading: Reading) -> anyhow::Result<Self> {
+    fn counted(paths: &[String], logs: LogOptions, reading: Reading) -> anyhow::Result<Self> {
         let Some((first, rest)) = paths.split_first() else { bail!("no file was given") };
         if paths.iter().filter(|path| *path == "-").count() > 1 {
             bail!("`-` was given twice, but standard input can be read only once");
         }
-        let mut files = Self::with(open_counted(first, &reading)?, reading)?;
+        let mut files = Self::with(open_counted(first, &reading)?, logs, reading)?;
         for path in rest {
             files.push(path)?;
         }
@@ -135,24 +159,27 @@ impl Files {
 
     /// A single one that is open already.
     pub fn one(input: Input) -> Result<Self, FileError> {
-        Self::with(input, Reading::default())
+        Self::with(input, LogOptions::default(), Reading::default())
     }
 
-    fn with(input: Input, reading: Reading) -> Result<Self, FileError> {
-        let first = Opened::new(input)?;
+    fn with(input: Input, logs: LogOptions, reading: Reading) -> Result<Self, FileError> {
+        let first = Opened::new(input, &logs)?;
         let (names, family) = (first.name().to_owned(), first.family());
-        Ok(Self { waiting: VecDeque::from([Waiting::Ready(first)]), names, family, reading })
+        Ok(Self { waiting: VecDeque::from([Waiting::Ready(first)]), names, family, logs, reading })
     }
 
     fn push(&mut self, path: &str) -> anyhow::Result<()> {
         let regular = std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && path != "-");
-        let opened = if regular { None } else { Some(Opened::new(Input::open(path)?)?) };
+        let opened = match regular {
+            true => None,
+            false => Some(Opened::new(Input::open(path)?, &self.logs)?),
+        };
         let (waiting, family) = match opened {
             Some(opened) => {
                 let family = opened.family();
                 (Waiting::Ready(opened), family)
             }
-            None => look_at(path)?,
+            None => look_at(path, &self.logs)?,
         };
         if family != self.family {
             let (names, first) = (&self.names, self.family);
@@ -169,7 +196,7 @@ impl Files {
             Waiting::Ready(opened) => Ok(opened),
             Waiting::Later(name, file) => {
                 let file = Counted(file, self.reading.clone());
-                Input::from_reader(&name, file).and_then(Opened::new)
+                Input::from_reader(&name, file).and_then(|input| Opened::new(input, &self.logs))
             }
         })
     }
@@ -189,6 +216,11 @@ impl Files {
         self.family
     }
 
+    /// How access logs are to be read.
+    pub fn logs(&self) -> &LogOptions {
+        &self.logs
+    }
+
     /// All of them in a few words, for messages.
     pub fn names(&self) -> &str {
         &self.names
@@ -205,10 +237,11 @@ fn open_counted(path: &str, reading: &Reading) -> Result<Input, FileError> {
 }
 
 /// Opens a regular file and looks at its first bytes; it is read from the start when its turn comes.
-fn look_at(path: &str) -> anyhow::Result<(Waiting, Family)> {
+fn look_at(path: &str, logs: &LogOptions) -> anyhow::Result<(Waiting, Family)> {
     let cannot = || format!("cannot open {path}");
     let mut file = File::open(path).with_context(cannot)?;
-    let opened = Opened::new(Input::from_reader(path, file.try_clone().with_context(cannot)?)?)?;
+    let input = Input::from_reader(path, file.try_clone().with_context(cannot)?)?;
+    let opened = Opened::new(input, logs)?;
     // The two share one position in the file.
     file.rewind().with_context(cannot)?;
     Ok((Waiting::Later(path.to_owned(), file), opened.family()))

@@ -41,7 +41,7 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
         ..http::Config::default()
     };
     let watch = config::watch_file(&args.ports);
-    let files = Files::open(&args.files)?;
+    let files = Files::open(&args.files, config::logs(&args.logs)?)?;
     let source = Source::new(files, watch, http, reassemble::Limits::default());
     // What follows reads a file that may be hostile, and needs no right for it.
     rights::drop_all(false)?;
@@ -117,11 +117,12 @@ impl Wanted {
 }
 
 /// What of a recording is not in the listing, though it holds a message.
-fn say_passed(records: &RecordsRead) {
+pub(super) fn say_passed(records: &RecordsRead) {
     let left_out = [
         (Passed::OtherPort, "are of other ports than -p says"),
         (Passed::NotHttp, "hold no HTTP/1.x message"),
         (Passed::Replayed, "are answers to GoReplay's own replay"),
+        (Passed::BodyNotLogged, "have a body, which an access log does not tell"),
     ];
     for (cause, why) in left_out {
         let passed = records.passed.get(cause);

@@ -4,6 +4,7 @@
 //! the process ends; an error is one message for the user, printed by `main`.
 
 mod aside;
+pub mod convert;
 pub mod demo;
 pub mod doctor;
 pub mod files;
@@ -63,6 +64,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Demo(args) => demo::run(&args),
     }

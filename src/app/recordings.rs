@@ -1,4 +1,4 @@
-//! Recordings (WARC, .gor) as a source of messages, one file after the other.
+//! Recordings (WARC, .gor, HAR, access logs) as a source of messages, one file after the other.
 //!
 //! In: opened recordings. Out: their messages, taken apart. Guaranteed: every record read is counted,
 //! as a message or by the cause for which it gave none; a damaged part is said with the file's name,
@@ -14,23 +14,25 @@ use super::stored::{Stored, Threads};
 use crate::capture::file::Input;
 use crate::http::{Config, Provenance, Role, parse_whole};
 use crate::model::ledger::{Passed, RecordsRead};
-use crate::model::{Message, Watch, replaced_secrets};
+use crate::model::{Cause, Message, Watch, replaced_secrets};
+use crate::record::access_log::LogOptions;
 use crate::record::{Item, Kind, Limits, RecordedMessage};
 
 /// See the module's description.
 pub struct Recordings {
     http: Config,
     ports: Vec<u16>,
+    logs: LogOptions,
     threads: Threads,
     records: RecordsRead,
     damaged: u64,
 }
 
 impl Recordings {
-    /// Of the messages, those to the ports of `watch`.
-    pub fn new(watch: Watch, http: Config) -> Self {
+    /// Of the messages, those to the ports of `watch`; `logs` says how access logs are read.
+    pub fn new(watch: Watch, http: Config, logs: LogOptions) -> Self {
         let (threads, records) = (Threads::default(), RecordsRead::default());
-        Self { http, ports: watch.ports, threads, records, damaged: 0 }
+        Self { http, ports: watch.ports, logs, threads, records, damaged: 0 }
     }
 
     /// Reads one file to its end, or until the sink has enough.
@@ -41,12 +43,10 @@ impl Recordings {
     ) -> anyhow::Result<Flow> {
         let name = input.name().to_owned();
         let threads = std::mem::take(&mut self.threads);
-        let mut reader = Stored::open(input, self.limits(), threads)
+        let mut reader = Stored::open(input, self.limits(), &self.logs, threads)
             .with_context(|| format!("cannot read {name}"))?;
-        if !reader.tells_ports() && !self.ports.is_empty() {
-            tracing::warn!(
-                "{name}: a .gor recording does not tell ports; -p passes over all of it"
-            );
+        if let Some(what) = reader.tells_no_ports().filter(|_| !self.ports.is_empty()) {
+            tracing::warn!("{name}: {what} does not tell ports; -p passes over all of it");
         }
         let full = batch_of(&name);
         let mut batch = Vec::with_capacity(full);
@@ -71,6 +71,7 @@ impl Recordings {
         if reader.lacks_separator() {
             tracing::warn!("{name}: the last record has no separator; it was read all the same");
         }
+        say_changed(&name, &reader);
         self.threads = reader.into_threads();
         let flow = sink(batch.into(), counts);
         match fault {
@@ -93,6 +94,7 @@ impl Recordings {
             records.read += passed;
             records.passed.add(cause, passed);
         }
+        records.changed.merge(&reader.changed());
         CaptureCounts { records, damaged: self.damaged, ..CaptureCounts::default() }
     }
 
@@ -128,5 +130,21 @@ impl Recordings {
         // A format without a word for it (.gor) still has the replaced values themselves.
         message.redacted = stored.redacted.max(replaced_secrets(message.head()));
         Some(message)
+    }
+}
+
+/// What of a file's messages is not as it was stored, since that was no HTTP/1.1.
+fn say_changed(name: &str, reader: &Stored) {
+    let changed = reader.changed();
+    let words: Vec<_> = changed
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(what, count)| format!("{} {count}", what.name()))
+        .collect();
+    if !words.is_empty() {
+        tracing::warn!(
+            "{name}: messages that were changed to be HTTP/1.1 (docs/recordings.md): {}",
+            words.join(", ")
+        );
     }
 }

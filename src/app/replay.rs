@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::Exit;
-use super::files::{Family, Files};
+use super::files::Files;
 use super::intake::Intake;
 use super::mirror::{names, sent};
 use super::queue::{Budgets, WhenFull};
@@ -29,7 +29,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     if args.rounds.is_some() && args.files.iter().any(|file| file == "-") {
         bail!("--loop reads the files again, and standard input can be read only once");
     }
-    let running = start(args, Files::open(&args.files)?)?;
+    let running = start(args, Files::open(&args.files, config::logs(&args.logs)?)?)?;
     let result = running.wait();
     running.run.print_ledger(args.json)?;
     result
@@ -39,7 +39,8 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
 pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     let name = run_name();
     let mut replays = config::replays(&args.target, &name)?;
-    let has_order = files.family() != Family::Gor;
+    let family = files.family();
+    let has_order = family.has_connections();
     if !has_order {
         replays.iter_mut().for_each(|replay| replay.order = Order::None);
     }
@@ -54,10 +55,9 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     terminal::say(&format!("run {name}: replaying {} to {}", source.names(), names(&targets)));
     terminal::say(&sent(&admission.methods));
     if !has_order {
-        terminal::say(
-            "a .gor recording has no connections: each request is one of its own, so none waits for \
-             another (--order none)",
-        );
+        terminal::say(&format!(
+            "{family} has no connections: each request is one of its own, so none waits for another (--order none)"
+        ));
     }
 
     let sending = Sending::new(&replays)?;

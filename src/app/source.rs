@@ -1,4 +1,4 @@
-//! Files as a source of messages: captures (pcap, pcapng) or recordings (WARC, .gor), by their content.
+//! Files as a source of messages: captures (pcap, pcapng) or recordings (WARC, .gor, HAR, access logs), by their content.
 //!
 //! Several files are read in the given order as one: connections of a capture go on in the next.
 //! Guaranteed: everything before a fault is delivered; a fault ends its own file only and is an error
@@ -60,8 +60,9 @@ impl Source {
     pub fn new(files: Files, watch: Watch, http: Config, limits: Limits) -> Self {
         let reading = match files.family() {
             Family::Captures => Reading::Captures(Box::new(Pipeline::new(watch, http, limits))),
-            Family::Recordings | Family::Gor => {
-                Reading::Recordings(Box::new(Recordings::new(watch, http)))
+            _ => {
+                let logs = files.logs().clone();
+                Reading::Recordings(Box::new(Recordings::new(watch, http, logs)))
             }
         };
         Self { files, reading, range: Range::default(), again: None }

@@ -1,4 +1,4 @@
-//! The two formats of recordings behind one reader: WARC and .gor.
+//! The formats of recordings behind one reader: WARC, .gor, HAR, access logs.
 //!
 //! In: an opened recording. Out: its items, whatever its format. What goes on from one file to the next
 //! (numbers of connections) is kept for each format.
@@ -7,72 +7,127 @@ use std::io;
 
 use crate::capture::file::{Input, Kind as Format};
 use crate::http::{Role, extent};
-use crate::model::Extent;
-use crate::model::ledger::Passed;
+use crate::model::ledger::{CHANGED, Changed, Passed};
+use crate::model::{Extent, Tally};
+use crate::record::access_log::LogOptions;
 use crate::record::gor::Exchanges;
-use crate::record::{GorReader, Item, Kind, Limits, Links, Reader};
+use crate::record::{GorReader, HarReader, Item, Kind, Limits, Links, LogReader, Reader};
 
 /// What goes on from one file to the next.
 #[derive(Default)]
 pub struct Threads {
     links: Links,
     exchanges: Exchanges,
+    har_files: u64,
+    log_lines: u64,
 }
 
 /// See the module's description.
-pub enum Stored {
+pub struct Stored {
+    reader: StoredReader,
+    /// What the readers of other formats go on with.
+    threads: Threads,
+}
+
+enum StoredReader {
     /// Ours, and other people's.
-    Warc(Box<Reader<Input>>, Exchanges),
+    Warc(Box<Reader<Input>>),
     /// GoReplay's.
-    Gor(Box<GorReader<Input>>, Links),
+    Gor(Box<GorReader<Input>>),
+    /// Browsers'.
+    Har(Box<HarReader<Input>>),
+    /// Web servers'.
+    Log(Box<LogReader<Input>>),
 }
 
 impl Stored {
-    /// By the input's content.
-    pub fn open(input: Input, limits: Limits, threads: Threads) -> io::Result<Self> {
-        let Threads { links, exchanges } = threads;
-        Ok(match input.kind() {
+    /// By the input's kind.
+    pub fn open(
+        input: Input,
+        limits: Limits,
+        logs: &LogOptions,
+        mut threads: Threads,
+    ) -> io::Result<Self> {
+        let reader = match input.kind() {
             Format::Gor => {
-                let reader = GorReader::new(input, limits, extent_of, exchanges)?;
-                Self::Gor(Box::new(reader), links)
+                let exchanges = std::mem::take(&mut threads.exchanges);
+                StoredReader::Gor(Box::new(GorReader::new(input, limits, extent_of, exchanges)?))
             }
-            _ => Self::Warc(Box::new(Reader::following(input, limits, links)?), exchanges),
-        })
+            Format::Har => {
+                StoredReader::Har(Box::new(HarReader::new(input, limits, threads.har_files)?))
+            }
+            Format::AccessLog => {
+                StoredReader::Log(Box::new(LogReader::new(input, logs, threads.log_lines)?))
+            }
+            _ => {
+                let links = std::mem::take(&mut threads.links);
+                StoredReader::Warc(Box::new(Reader::following(input, limits, links)?))
+            }
+        };
+        Ok(Self { reader, threads })
     }
 
     /// The next message or damage; `None` at the end.
     pub fn read_item(&mut self) -> io::Result<Option<Item>> {
-        match self {
-            Self::Warc(reader, _) => reader.read_item(),
-            Self::Gor(reader, _) => reader.read_item(),
+        match &mut self.reader {
+            StoredReader::Warc(reader) => reader.read_item(),
+            StoredReader::Gor(reader) => reader.read_item(),
+            StoredReader::Har(reader) => reader.read_item(),
+            StoredReader::Log(reader) => reader.read_item(),
         }
     }
 
     /// Records of this file that held no message, by cause.
-    pub fn passed(&self) -> [(Passed, u64); 2] {
-        let (no_message, replayed) = match self {
-            Self::Warc(reader, _) => (reader.counts().other, 0),
-            Self::Gor(reader, _) => (reader.counts().empty, reader.counts().replayed),
-        };
-        [(Passed::NoMessage, no_message), (Passed::Replayed, replayed)]
+    pub fn passed(&self) -> Vec<(Passed, u64)> {
+        match &self.reader {
+            StoredReader::Warc(reader) => vec![(Passed::NoMessage, reader.counts().other)],
+            StoredReader::Gor(reader) => {
+                let counts = reader.counts();
+                vec![(Passed::NoMessage, counts.empty), (Passed::Replayed, counts.replayed)]
+            }
+            StoredReader::Har(reader) => vec![(Passed::NoMessage, reader.no_message())],
+            StoredReader::Log(reader) => {
+                let counts = reader.counts();
+                vec![
+                    (Passed::NoMessage, counts.no_request),
+                    (Passed::BodyNotLogged, counts.with_body),
+                ]
+            }
+        }
+    }
+
+    /// Messages of this file that were changed in reading, by what was.
+    pub fn changed(&self) -> Tally<Changed, CHANGED> {
+        match &self.reader {
+            StoredReader::Har(reader) => reader.changed(),
+            _ => Tally::default(),
+        }
     }
 
     /// Whether a last record was read that its format says is not finished.
     pub fn lacks_separator(&self) -> bool {
-        matches!(self, Self::Gor(reader, _) if reader.lacks_separator())
+        matches!(&self.reader, StoredReader::Gor(reader) if reader.lacks_separator())
     }
 
-    /// Whether the format has a place for the server's port.
-    pub fn tells_ports(&self) -> bool {
-        matches!(self, Self::Warc(..))
+    /// Why the server's port is not known, where the format has no place for it.
+    pub fn tells_no_ports(&self) -> Option<&'static str> {
+        match &self.reader {
+            StoredReader::Warc(_) | StoredReader::Har(_) => None,
+            StoredReader::Gor(_) => Some("a .gor recording"),
+            StoredReader::Log(_) => Some("an access log"),
+        }
     }
 
     /// At the end: what goes on in the next file.
     pub fn into_threads(self) -> Threads {
-        match self {
-            Self::Warc(reader, exchanges) => Threads { links: reader.into_links(), exchanges },
-            Self::Gor(reader, links) => Threads { links, exchanges: reader.into_exchanges() },
+        let mut threads = self.threads;
+        match self.reader {
+            StoredReader::Warc(reader) => threads.links = reader.into_links(),
+            StoredReader::Gor(reader) => threads.exchanges = reader.into_exchanges(),
+            StoredReader::Har(_) => threads.har_files += 1,
+            StoredReader::Log(reader) => threads.log_lines = reader.next_conn(),
         }
+        threads
     }
 }
 

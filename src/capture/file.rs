@@ -54,8 +54,8 @@ pub enum FileError {
     },
     /// Its first bytes are those of no capture format.
     #[error(
-        "{name} is not a capture: {looks_like}; accepted are pcap and pcapng, plain or compressed \
-         with gzip or zstd"
+        "{name} is not a capture: {looks_like}; accepted are pcap, pcapng, WARC, .gor, HAR and \
+         access logs (--log-format for others), plain or compressed with gzip or zstd"
     )]
     NotACapture {
         /// As the user gave it.

@@ -6,6 +6,8 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Subcommand};
 
 use super::capture_args::{CaptureArgs, LimitArgs};
+use super::convert_args::ConvertArgs;
+use super::file_args::LogArgs;
 use super::filter_args::FilterArgs;
 use super::recording_args::RecordingArgs;
 use super::target_args::TargetArgs;
@@ -22,6 +24,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Show the HTTP messages in recordings or capture files.
     Inspect(InspectArgs),
+    /// Write recordings or capture files in another format, and say what that cannot hold.
+    Convert(ConvertArgs),
     /// Say why nothing would be seen, and what to do about it.
     Doctor(DoctorArgs),
     /// Show all of it on this machine: a service, its shadow, a client, the mirror.
@@ -81,7 +85,7 @@ pub struct RecordArgs {
 /// Send what is in recordings or capture files to v2.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// Captures (pcap, pcapng) or recordings (WARC, .gor), plain or compressed; `-` is standard input. Several
+    /// Captures (pcap, pcapng) or recordings (WARC, .gor, HAR, access logs), plain or compressed; `-` is standard input. Several
     /// are read in this order as one: a connection may go on in the next file.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<String>,
@@ -94,6 +98,9 @@ pub struct ReplayArgs {
         value_name = "PORT"
     )]
     pub ports: Vec<u16>,
+    /// How access logs are read.
+    #[command(flatten)]
+    pub logs: LogArgs,
     /// Where the copies go.
     #[command(flatten)]
     pub target: TargetArgs,
@@ -136,7 +143,7 @@ pub struct ReplayArgs {
 /// Show the HTTP messages in recordings or capture files.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// Captures (pcap, pcapng) or recordings (WARC, .gor), plain or compressed; `-` is standard input. Several
+    /// Captures (pcap, pcapng) or recordings (WARC, .gor, HAR, access logs), plain or compressed; `-` is standard input. Several
     /// are read in this order as one: a connection may go on in the next file.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<String>,
@@ -149,6 +156,9 @@ pub struct InspectArgs {
         value_name = "PORT"
     )]
     pub ports: Vec<u16>,
+    /// How access logs are read.
+    #[command(flatten)]
+    pub logs: LogArgs,
     /// Show responses too.
     #[arg(long, env = "SHADOWTAP_RESPONSES", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub responses: bool,

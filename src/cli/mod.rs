@@ -4,6 +4,8 @@
 //! comes in [`crate::config`].
 
 pub mod capture_args;
+pub mod convert_args;
+pub mod file_args;
 pub mod filter_args;
 pub mod recording_args;
 pub mod secret_args;
@@ -18,6 +20,7 @@ use clap::{ArgAction, Parser};
 pub use commands::{
     Command, DemoArgs, DoctorArgs, InspectArgs, MirrorArgs, PriorityArg, RecordArgs, ReplayArgs,
 };
+pub use convert_args::ConvertArgs;
 
 /// Copies real HTTP/1.x traffic from the wire to a shadow (v2) service, and accounts for every request.
 ///

@@ -137,6 +137,26 @@ causes!(
         OtherPort = "other_port",
         /// An answer that a replay got, not v1's (.gor, type 3).
         Replayed = "replayed",
+        /// A request with a body, of which an access log tells nothing.
+        BodyNotLogged = "body_not_logged",
+    }
+);
+
+causes!(
+    /// What a reader had to change in a message to make it HTTP/1.1, since the file holds something else.
+    Changed, CHANGED {
+        /// Pseudo header fields of HTTP/2 or HTTP/3, left out.
+        PseudoHeaders = "pseudo_headers",
+        /// A version other than HTTP/1.0 and HTTP/1.1.
+        HttpVersion = "http_version",
+        /// A Host field that was not there, made of the URI.
+        HostMade = "host_made",
+        /// Content-Length made right for the body that is there, Transfer-Encoding left out.
+        Framing = "framing",
+        /// Content-Encoding left out, since the body is stored decoded.
+        ContentEncoding = "content_encoding",
+        /// Header fields that HTTP/1.1 cannot hold, left out or with line ends made spaces.
+        InvalidHeader = "invalid_header",
     }
 );
 
@@ -149,6 +169,8 @@ pub struct RecordsRead {
     pub messages: u64,
     /// Those passed over, by cause.
     pub passed: Tally<Passed, PASSED>,
+    /// Of the messages, those that were changed in reading, by what was. Beside the sum.
+    pub changed: Tally<Changed, CHANGED>,
 }
 
 /// Requests at the capture side: `captured = queued + refused`.

@@ -18,6 +18,7 @@ mod fuzz;
 mod header;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::io::{self, Read};
 
@@ -30,6 +31,7 @@ pub use exchanges::Exchanges;
 #[doc(hidden)]
 pub use fuzz::fuzz_gor;
 use header::{Header, Holds, MAX_HEADER, SEPARATOR};
+pub use write::GorWriter;
 
 use super::recorded::{Damage, DamageKind, Item, Limits, RecordedMessage};
 use super::warc::Kind;
@@ -79,6 +81,12 @@ enum Found {
     Separator(usize),
     EndOfFile,
     Limit,
+}
+
+/// Whether a response is an informational one, behind which the final one comes (RFC 9110 15.2).
+fn is_interim(payload: &[u8]) -> bool {
+    let status = payload.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..5));
+    matches!(status, Some([b'1', rest @ ..]) if rest != b"01")
 }
 
 impl<R: Read> GorReader<R> {
@@ -157,16 +165,16 @@ impl<R: Read> GorReader<R> {
             Holds::Response => Kind::Response,
         };
         let raw = Bytes::copy_from_slice(payload);
-        let (conn, is_answer) = match kind {
-            Kind::Request => (self.exchanges.request(&header.id), false),
-            Kind::Response => self.exchanges.response(&header.id),
+        let (conn, index, is_answer) = match kind {
+            Kind::Request => (self.exchanges.request(&header.id), 0, false),
+            Kind::Response => self.exchanges.response(&header.id, is_interim(payload)),
         };
         let nowhere = Endpoint::new([0, 0, 0, 0].into(), 0);
         Some(RecordedMessage {
             kind,
             raw,
             conn,
-            index: 0,
+            index,
             client: nowhere,
             server: nowhere,
             first_byte: header.at,

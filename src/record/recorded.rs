@@ -68,6 +68,15 @@ pub enum DamageKind {
     Cut,
     /// The compressed stream is broken; nothing behind can be read.
     Compression,
+    /// An entry of a HAR document that is none, at this place of it, counted from 1.
+    Entry {
+        /// The line.
+        line: u64,
+        /// The byte in it.
+        column: u64,
+    },
+    /// A line of an access log that is not of its format.
+    Line,
 }
 
 /// A part of the file that was skipped.
@@ -90,6 +99,15 @@ impl std::fmt::Display for Damage {
             DamageKind::TooLarge => "a record larger than the limit",
             DamageKind::Cut => "the file ends within a record",
             DamageKind::Compression => "the compressed stream is broken",
+            DamageKind::Line => "a line that is not of the log's format (see --log-format)",
+            DamageKind::Entry { line, column } => {
+                let place = format_args!("line {line}, column {column}");
+                return write!(
+                    f,
+                    "at {place}: no entry of a HAR document, {} bytes skipped",
+                    self.len
+                );
+            }
         };
         write!(f, "at byte {}: {what}, {} bytes skipped", self.offset, self.len)
     }

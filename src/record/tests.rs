@@ -39,7 +39,8 @@ fn message(raw: &[u8], start: Start) -> Message {
     while at + 2 < head_len {
         let end = at + raw[at..].iter().position(|&b| b == b'\r').expect("line end");
         let colon = at + raw[at..end].iter().position(|&b| b == b':').expect("colon");
-        fields.push(Field { name: span(at, colon), value: span(colon + 1, end) });
+        let blank = raw[colon + 1..end].iter().take_while(|&&b| b == b' ').count();
+        fields.push(Field { name: span(at, colon), value: span(colon + 1 + blank, end) });
         at = end + 2;
     }
     Message {

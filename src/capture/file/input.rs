@@ -13,7 +13,7 @@ use std::ops::Range;
 use flate2::bufread::MultiGzDecoder;
 
 use super::FileError;
-use super::sniff::{GOR_SNIFF_LEN, Kind, SNIFF_LEN, sniff};
+use super::sniff::{GOR_SNIFF_LEN, HAR_SNIFF_LEN, Kind, LOG_SNIFF_LEN, SNIFF_LEN, by_name, sniff};
 
 /// Bytes asked from the system at once.
 const READ_SIZE: usize = 512 << 10;
@@ -109,11 +109,40 @@ impl Input {
         };
         input.fill(SNIFF_LEN)?;
         input.kind = sniff(input.available());
-        if input.kind == Kind::Gor {
-            input.fill(GOR_SNIFF_LEN)?;
-            input.kind = sniff(input.available());
+        match input.kind {
+            Kind::Gor => {
+                input.fill(GOR_SNIFF_LEN)?;
+                input.kind = sniff(input.available());
+            }
+            Kind::Har => {
+                input.fill(HAR_SNIFF_LEN)?;
+                input.kind = sniff(input.available());
+            }
+            Kind::Unknown => input.kind = input.sniff_line()?,
+            _ => {}
+        }
+        if input.kind == Kind::Unknown {
+            input.kind = by_name(name);
         }
         Ok(input)
+    }
+
+    /// Looks at the first line of what may be text; no further, since a pipe may be live.
+    fn sniff_line(&mut self) -> Result<Kind, FileError> {
+        let is_text = |b: &u8| matches!(b, b' '..=b'~' | b'\t' | b'\r' | b'\n' | 0x80..);
+        loop {
+            let seen = self.available();
+            let is_over = seen.contains(&b'\n') || seen.len() >= LOG_SNIFF_LEN;
+            if is_over || !seen.iter().all(is_text) || !self.fill(seen.len() + 1)? {
+                return Ok(sniff(self.available()));
+            }
+        }
+    }
+
+    /// Takes the content for this format, whatever it looks like.
+    pub fn taken_for(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
     }
 
     /// What its content is, once decompressed.

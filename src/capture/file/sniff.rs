@@ -8,6 +8,12 @@ pub const SNIFF_LEN: usize = 16;
 /// How many it wants to see of what might be a .gor recording: type, identifier, the time's first digits.
 pub(super) const GOR_SNIFF_LEN: usize = 48;
 
+/// The same of what might be a HAR document: blanks, `{`, blanks, `"log"`.
+pub(super) const HAR_SNIFF_LEN: usize = 64;
+
+/// The same of what might be an access log: its first line, or so much of it.
+pub(super) const LOG_SNIFF_LEN: usize = 4096;
+
 /// A file format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Kind {
@@ -19,6 +25,10 @@ pub enum Kind {
     Warc,
     /// .gor, the recordings of GoReplay.
     Gor,
+    /// HAR, what browsers export.
+    Har,
+    /// The access log of a web server, in one of the usual formats.
+    AccessLog,
     /// Compressed with gzip: look inside.
     Gzip,
     /// Compressed with zstd: look inside.
@@ -54,6 +64,46 @@ pub fn sniff(first_bytes: &[u8]) -> Kind {
         [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Kind::Zstd,
         _ if first_bytes.starts_with(b"WARC/") => Kind::Warc,
         _ if is_gor(first_bytes) => Kind::Gor,
+        _ if is_har(first_bytes) => Kind::Har,
+        _ if is_access_log(first_bytes) => Kind::AccessLog,
+        _ => Kind::Unknown,
+    }
+}
+
+/// Whether this may be a JSON object whose first key is `log`, as far as it is there.
+fn is_har(first_bytes: &[u8]) -> bool {
+    let text = first_bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first_bytes).trim_ascii_start();
+    let Some(inside) = text.strip_prefix(b"{") else { return false };
+    let key = inside.trim_ascii_start();
+    key.starts_with(b"\"log\"")
+        || (first_bytes.len() < HAR_SNIFF_LEN && b"\"log\"".starts_with(key))
+}
+
+/// Whether the first line has a time as access logs do, `[10/Oct/2000:13:55:36`, and a request behind it.
+fn is_access_log(first_bytes: &[u8]) -> bool {
+    let line = first_bytes.split(|&b| b == b'\n').next().unwrap_or_default();
+    let Some(at) = line.iter().position(|&b| b == b'[') else { return false };
+    let (before, behind) = line.split_at_checked(at + 1).unwrap_or_default();
+    let is_like = |(&byte, &form): (&u8, &u8)| match form {
+        b'0' => byte.is_ascii_digit(),
+        b'a' => byte.is_ascii_alphabetic(),
+        form => byte == form,
+    };
+    const FORM: &[u8] = b"00/aaa/0000:00:00:00 ";
+    let is_time = behind.len() >= FORM.len() && behind.iter().zip(FORM).all(is_like);
+    let is_text = |b: &u8| matches!(b, b' '..=b'~');
+    is_time && before.iter().all(is_text) && behind.windows(3).any(|part| part == b"] \"")
+}
+
+/// What a file is whose content does not tell, by its name.
+pub fn by_name(name: &str) -> Kind {
+    let name = name.to_ascii_lowercase();
+    let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(&name);
+    match name.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("har") => Kind::Har,
+        Some("gor") => Kind::Gor,
+        Some("warc") => Kind::Warc,
+        Some("log") => Kind::AccessLog,
         _ => Kind::Unknown,
     }
 }

@@ -14,7 +14,8 @@ const MAX_OPEN: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 /// See the module's description.
 pub struct Exchanges {
     next: u64,
-    open: LruCache<Box<[u8]>, u64>,
+    /// Connection, and responses so far.
+    open: LruCache<Box<[u8]>, (u64, u32)>,
 }
 
 impl Default for Exchanges {
@@ -27,15 +28,23 @@ impl Exchanges {
     /// A request's own. An identifier that comes again is another request.
     pub(super) fn request(&mut self, id: &[u8]) -> u64 {
         let conn = self.number();
-        self.open.push(id.into(), conn);
+        self.open.push(id.into(), (conn, 0));
         conn
     }
 
-    /// That of the request that it answers, and whether there is one.
-    pub(super) fn response(&mut self, id: &[u8]) -> (u64, bool) {
-        match self.open.pop(id) {
-            Some(conn) => (conn, true),
-            None => (self.number(), false),
+    /// That of the request that it answers, its number in it, and whether there is one. Behind an interim
+    /// response another comes.
+    pub(super) fn response(&mut self, id: &[u8], is_interim: bool) -> (u64, u32, bool) {
+        let known = match is_interim {
+            true => self.open.get_mut(id).map(|(conn, count)| {
+                *count += 1;
+                (*conn, *count - 1)
+            }),
+            false => self.open.pop(id),
+        };
+        match known {
+            Some((conn, index)) => (conn, index, true),
+            None => (self.number(), 0, false),
         }
     }
 

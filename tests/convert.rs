@@ -1,0 +1,333 @@
+//! `convert` of the real executable: what goes from format to format, what is said to be lost, and other
+//! people's tools on what it wrote.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::PATIENCE;
+use crate::support::fixtures;
+use crate::support::netns::Place;
+use crate::support::process::{Finished, contains};
+use crate::support::request::{Request, exact};
+use crate::support::shadowtap::Run;
+use crate::support::stage::LOCALHOST;
+use crate::support::v2::V2;
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+fn directory() -> TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+#[track_caller]
+fn file(dir: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    let path = dir.path().join(name);
+    std::fs::write(&path, bytes).expect("own directory");
+    path
+}
+
+#[track_caller]
+fn run(args: &[&str]) -> Finished {
+    Run::new(args).finish(PATIENCE)
+}
+
+/// Converts, and checks the sum; what was said as JSON.
+#[track_caller]
+fn convert(from: &Path, to: &Path) -> Value {
+    let done = run(&["convert", text(from), text(to), "--json"]).expect_code(0);
+    let said: Value = serde_json::from_slice(&done.stdout).expect("one JSON object");
+    let counts = &said["converted"];
+    let number = |name: &str| counts[name].as_u64().expect("a number");
+    let left_out = total(&counts["left_out"]);
+    assert_eq!(number("read"), number("requests") + number("responses") + left_out, "{said:#}");
+    assert_eq!(number("waiting"), 0);
+    let written = number("requests") + number("responses");
+    for (name, count) in counts["lost"].as_object().expect("an object") {
+        assert!(count.as_u64().expect("a number") <= written, "{name}: {said:#}");
+    }
+    said
+}
+
+fn total(tally: &Value) -> u64 {
+    tally.as_object().expect("an object").values().filter_map(Value::as_u64).sum()
+}
+
+/// What `inspect` says of the whole messages of a file: method, target, version, fields in order, body, time. How
+/// often each is there; `keys` are those compared.
+#[track_caller]
+fn messages(path: &Path, keys: &[&str]) -> BTreeMap<String, usize> {
+    let listed = run(&["inspect", text(path), "--json", "--responses"]).expect_code(0);
+    let mut found = BTreeMap::new();
+    for entry in fixtures::json_lines(&listed.stdout) {
+        if entry["complete"] == true {
+            let parts: Vec<String> = keys.iter().map(|key| entry[*key].to_string()).collect();
+            *found.entry(parts.join(" ")).or_default() += 1;
+        }
+    }
+    found
+}
+
+/// What every format keeps.
+const KEPT: [&str; 9] = [
+    "kind",
+    "time_ns",
+    "method",
+    "target",
+    "version",
+    "status",
+    "reason",
+    "headers",
+    "body_sha256",
+];
+/// What WARC and HAR keep beside it.
+const ALL: [&str; 15] = [
+    "kind",
+    "time_ns",
+    "method",
+    "target",
+    "version",
+    "status",
+    "reason",
+    "headers",
+    "body_sha256",
+    "conn",
+    "index",
+    "client",
+    "server",
+    "request_index",
+    "anomalies",
+];
+
+#[test]
+fn every_fixture_goes_through_every_format_and_comes_back() {
+    let dir = directory();
+    let path = |name: &str| dir.path().join(name);
+    for name in fixtures::names() {
+        let pcap = fixtures::path(&format!("{name}.pcap"));
+        let step = |number: usize, ending: &str| path(&format!("{name}-{number}.{ending}"));
+        let first = step(1, "warc");
+        let said = convert(&pcap, &first);
+        let whole = messages(&pcap, &ALL);
+        assert_eq!(messages(&first, &ALL), whole, "{name}: pcap to warc");
+        assert_eq!(whole.values().sum::<usize>() as u64, written(&said), "{name}");
+
+        let gor = step(2, "gor");
+        convert(&first, &gor);
+        assert_eq!(messages(&gor, &KEPT), messages(&first, &KEPT), "{name}: warc to gor");
+        let second = step(3, "warc");
+        let said = convert(&gor, &second);
+        assert_eq!(total(&said["converted"]["left_out"]), 0, "{name}");
+        assert_eq!(messages(&second, &KEPT), messages(&first, &KEPT), "{name}: gor to warc");
+
+        // Without the detour all is kept but interim responses and those whose request is not there.
+        for (from, keys) in [(&first, &ALL[..]), (&second, &KEPT[..])] {
+            let har = path(&format!("{name}-{}.har", keys.len()));
+            let said = convert(from, &har);
+            let back = path(&format!("{name}-{}.warc", keys.len()));
+            let left_out = &said["converted"]["left_out"];
+            let unpaired = ["interim_response", "response_without_request"];
+            let unpaired: u64 = unpaired.iter().filter_map(|cause| left_out[*cause].as_u64()).sum();
+            assert_eq!(total(left_out), unpaired, "{name}: {left_out}");
+            convert(&har, &back);
+            let (mut before, after) = (messages(from, keys), messages(&back, keys));
+            for (message, count) in &after {
+                let had =
+                    before.get_mut(message).unwrap_or_else(|| panic!("{name}: new: {message}"));
+                *had -= count;
+            }
+            assert_eq!(before.values().sum::<usize>() as u64, unpaired, "{name}: {before:?}");
+            assert!(
+                before.iter().all(|(message, count)| *count == 0 || message.contains("response"))
+            );
+        }
+    }
+}
+
+fn written(said: &Value) -> u64 {
+    let number = |name: &str| said["converted"][name].as_u64().expect("a number");
+    number("requests") + number("responses")
+}
+
+#[test]
+fn har_validator_accepts_what_is_written() {
+    let dir = directory();
+    let mut files = Vec::new();
+    for name in fixtures::names() {
+        let har = dir.path().join(format!("{name}.har"));
+        convert(&fixtures::path(&format!("{name}.pcap")), &har);
+        files.push(har);
+    }
+    let odd = "1 8e091765ae902fef8a2b7d9d 1700000000000000001 5\n\
+        OPTIONS * HTTP/1.0\r\nHost: a b\r\nX\u{e9}: \u{1}\r\n\r\n\n🐵🙈🙉\n";
+    let har = dir.path().join("odd.har");
+    convert(&file(&dir, "odd.gor", odd), &har);
+    files.push(har);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts/har-validator.sh");
+    let output = Command::new(script).args(&files).output().expect("the script runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let wrong = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}{wrong}");
+}
+
+#[test]
+fn the_output_is_ours_alone_and_nothing_is_overwritten() {
+    let dir = directory();
+    let pcap = fixtures::path("post.pcap");
+    let copy = file(&dir, "copy.pcap", std::fs::read(&pcap).expect("a fixture"));
+    for name in ["a.warc", "a.gor", "a.gor.gz", "a.har", "a.curl", "a.sh"] {
+        let out = dir.path().join(name);
+        let done = run(&["convert", text(&pcap), text(&out)]).expect_code(0);
+        assert!(done.stderr.contains("messages read ="), "{}", done.stderr);
+        let mode = std::fs::metadata(&out).expect("the file").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{name}");
+        let before = std::fs::read(&out).expect("the file");
+        let again = run(&["convert", text(&pcap), text(&out)]).expect_code(2);
+        assert!(again.stderr.contains("exists already"), "{}", again.stderr);
+        assert_eq!(std::fs::read(&out).expect("the file"), before);
+        run(&["convert", text(&pcap), text(&out), "--overwrite"]).expect_code(0);
+    }
+    let same = run(&["convert", text(&copy), text(&copy), "--format", "har", "--overwrite"]);
+    assert!(same.expect_code(2).stderr.contains("the same file"));
+    assert_eq!(std::fs::read(&copy).expect("a file"), std::fs::read(&pcap).expect("a fixture"));
+    let nameless = dir.path().join("nameless");
+    let done = run(&["convert", text(&pcap), text(&nameless)]).expect_code(2);
+    assert!(done.stderr.contains("--format"), "{}", done.stderr);
+    assert!(!nameless.exists());
+    let full = run(&["convert", text(&pcap), "/dev/full", "--format", "gor"]).expect_code(2);
+    assert!(full.stderr.contains("cannot write /dev/full"), "{}", full.stderr);
+    let alone = run(&["convert", text(&pcap)]).expect_code(2);
+    assert!(alone.stderr.contains("FILE"), "{}", alone.stderr);
+}
+
+#[test]
+fn dashes_are_standard_input_and_output_and_gz_is_gzip() {
+    let dir = directory();
+    let pcap = fixtures::path("post.pcap");
+    let plain = dir.path().join("a.gor");
+    convert(&pcap, &plain);
+    let piped = Run::new(["convert", "-", "-", "--format", "gor"]).stdin(&pcap);
+    let piped = piped.finish(PATIENCE).expect_code(0);
+    assert!(contains(&piped.stdout, "🐵🙈🙉".as_bytes()));
+    assert_eq!(piped.stdout, std::fs::read(&plain).expect("a file"));
+    let zipped = dir.path().join("b.gor.gz");
+    convert(&pcap, &zipped);
+    let mut unzipped = Vec::new();
+    let zipped = std::fs::File::open(zipped).expect("a file");
+    flate2::read::GzDecoder::new(zipped).read_to_end(&mut unzipped).expect("gzip");
+    assert_eq!(unzipped, piped.stdout);
+}
+
+#[test]
+fn curl_sends_what_the_commands_say() {
+    let dir = directory();
+    for name in ["methods", "post", "chunked", "keepalive"] {
+        let script = dir.path().join(format!("{name}.sh"));
+        let said = convert(&fixtures::path(&format!("{name}.pcap")), &script);
+        let left_out = &said["converted"]["left_out"];
+        let v2 = V2::start(&Place::Host, LOCALHOST);
+        let place = v2.url().replace("http://", "");
+        file(&dir, ".curlrc", format!("connect-to = \"::{place}\"\noutput = /dev/null\n"));
+        let mut sh = Command::new("sh");
+        sh.arg(&script).env("CURL_HOME", dir.path()).env("HOME", dir.path());
+        let output = sh.output().expect("sh");
+        let wrong = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {wrong}");
+        let inexpressible = left_out["inexpressible"].as_u64().expect("a number");
+        let wanted = fixtures::requests(name);
+        assert_eq!(
+            wanted.len() as u64,
+            inexpressible + said["converted"]["requests"].as_u64().expect("n")
+        );
+        if inexpressible == 0 {
+            exact(&wanted, &v2.requests());
+        }
+    }
+}
+
+#[test]
+fn an_access_log_is_replayed_without_what_it_does_not_tell() {
+    let dir = directory();
+    let line = |request: &str| {
+        format!("10.0.0.9 - - [10/Oct/2000:13:55:36 -0700] \"{request}\" 200 5 \"-\" \"M/1 (x)\"\n")
+    };
+    let requests = ["GET /a?b=%20c HTTP/1.1", "POST /p HTTP/1.1", "HEAD /h HTTP/1.1", "-"];
+    let log = requests.map(line).concat() + "noise\n";
+    // By its content, whatever its name.
+    let log = file(&dir, "traffic", log);
+    let v2 = V2::start(&Place::Host, LOCALHOST);
+    let args = ["replay", text(&log), "--to", &v2.url(), "--speed", "max", "--json"];
+    let done = run(&args).expect_code(0);
+    exact(
+        &[Request::new("GET", "/a?b=%20c", b""), Request::new("HEAD", "/h", b"")],
+        &v2.requests(),
+    );
+    assert_eq!(v2.received()[0].header("user-agent").as_deref(), Some("M/1 (x)"));
+    let ledger = done.ledger();
+    ledger.assert_balanced();
+    assert_eq!((ledger.count("/records/read"), ledger.count("/damaged")), (4, 1));
+    assert_eq!(ledger.count("/records/passed/body_not_logged"), 1);
+    assert_eq!(ledger.count("/records/passed/no_message"), 1);
+    assert!(done.stderr.contains("not of the log's format"), "{}", done.stderr);
+    assert!(done.stderr.contains("an access log has no connections"), "{}", done.stderr);
+
+    let own = file(&dir, "own.txt", "1700000000.5|shop|GET|/x\n1700000001.5|shop|PUT|/x\n");
+    let warc = dir.path().join("own.warc");
+    let format = "$msec|$host|$request_method|$request_uri";
+    let done = run(&["convert", text(&own), text(&warc), "--log-format", format]).expect_code(0);
+    assert!(done.stderr.contains("1 messages read = 1 requests"), "{}", done.stderr);
+    assert!(done.stderr.contains("1 that have a body"), "{}", done.stderr);
+    let listed = run(&["inspect", text(&warc), "--json"]).expect_code(0);
+    let got = &fixtures::json_lines(&listed.stdout)[0];
+    assert_eq!(got["time_ns"], 1_700_000_000_500_000_000_u64);
+    assert_eq!(got["headers"][0], serde_json::json!(["Host", "shop"]));
+    let bad = run(&["inspect", text(&own), "--log-format", "$request"]).expect_code(2);
+    assert!(bad.stderr.contains("$time_local"), "{}", bad.stderr);
+}
+
+#[test]
+fn a_browsers_har_is_replayed_and_what_was_changed_is_said() {
+    let dir = directory();
+    let entry = |method: &str, version: &str, headers: &str, rest: &str| {
+        format!(
+            r#"{{"startedDateTime":"2026-03-01T10:20:30.123Z","time":1,"request":{{"method":"{method}",
+            "url":"https://shop.example/x?y","httpVersion":"{version}","headers":[{headers}]{rest}}}}}"#
+        )
+    };
+    let pseudo = r#"{"name":":authority","value":"shop.example"},{"name":"a","value":"1"}"#;
+    let body = r#","bodySize":4,"postData":{"mimeType":"text/plain","text":"body"}"#;
+    let entries = [
+        entry("GET", "h2", pseudo, ""),
+        entry("POST", "HTTP/1.1", r#"{"name":"Content-Length","value":"9"}"#, body),
+        entry("PUT", "h3", "", r#","bodySize":9"#),
+    ];
+    let har = format!("{{\n \"log\": {{\"entries\": [{}, {{}}]}}}}", entries.join(",\n"));
+    let path = file(&dir, "browser", har.as_bytes());
+    let v2 = V2::start(&Place::Host, LOCALHOST);
+    let args = ["replay", text(&path), "--to", &v2.url(), "--methods", "all", "--speed", "max"];
+    let done = Run::new(args).args(["--json"]).finish(PATIENCE).expect_code(0);
+    exact(
+        &[Request::new("GET", "/x?y", b""), Request::new("POST", "/x?y", b"body")],
+        &v2.requests(),
+    );
+    let ledger = done.ledger();
+    ledger.assert_balanced();
+    assert_eq!(ledger.count("/requests/refused/incomplete"), 1, "a body that was not stored");
+    assert_eq!((ledger.count("/damaged"), ledger.count("/records/changed/pseudo_headers")), (1, 1));
+    let changes = "pseudo_headers 1, http_version 2, host_made 3, framing 1";
+    assert!(done.stderr.contains(changes), "{}", done.stderr);
+    assert!(done.stderr.contains("no entry of a HAR document"), "{}", done.stderr);
+
+    let cut = file(&dir, "cut.har", &har.as_bytes()[..har.len() - 3]);
+    let done = run(&["inspect", text(&cut)]).expect_code(2);
+    assert!(done.stderr.contains("line 7, column"), "{}", done.stderr);
+    assert!(done.stderr.contains("export it again"), "{}", done.stderr);
+    assert_eq!(done.text().lines().count(), 4, "what came before is shown: {}", done.text());
+}
