@@ -42,7 +42,7 @@ fn run(args: &[&str]) -> Finished {
 /// Converts, and checks the sum; what was said as JSON.
 #[track_caller]
 fn convert(from: &Path, to: &Path) -> Value {
-    let done = run(&["convert", text(from), text(to), "--json"]).expect_code(0);
+    let done = run(&["convert", text(from), text(to), "--json", "--keep-secrets"]).expect_code(0);
     let said: Value = serde_json::from_slice(&done.stdout).expect("one JSON object");
     let counts = &said["converted"];
     let number = |name: &str| counts[name].as_u64().expect("a number");
@@ -205,6 +205,29 @@ fn the_output_is_ours_alone_and_nothing_is_overwritten() {
     assert!(full.stderr.contains("cannot write /dev/full"), "{}", full.stderr);
     let alone = run(&["convert", text(&pcap)]).expect_code(2);
     assert!(alone.stderr.contains("FILE"), "{}", alone.stderr);
+}
+
+#[test]
+fn secrets_are_replaced_once_unless_they_are_to_be_kept() {
+    let dir = directory();
+    let head = "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer opensesame17\r\n\r\n";
+    let record = format!("1 8e091765ae902fef8a2b7d9d 1388534400000000001 0\n{head}\n🐵🙈🙉\n");
+    let gor = file(&dir, "in.gor", record);
+    let (har, warc, kept) =
+        (dir.path().join("a.har"), dir.path().join("a.warc"), dir.path().join("kept.har"));
+    let stored =
+        |path: &Path| String::from_utf8_lossy(&std::fs::read(path).expect("it")).into_owned();
+    let value = |text: String| {
+        let at = text.find("shadowtap-secret-").expect("a replaced value");
+        assert!(!text.contains("opensesame17"), "{text}");
+        text[at..at + 17 + 32].to_owned()
+    };
+    let done = run(&["convert", text(&gor), text(&har)]).expect_code(0);
+    assert!(done.stderr.contains("are replaced"), "{}", done.stderr);
+    run(&["convert", text(&har), text(&warc)]).expect_code(0);
+    assert_eq!(value(stored(&har)), value(stored(&warc)), "what is replaced stays");
+    let done = run(&["convert", text(&gor), text(&kept), "--keep-secrets"]).expect_code(0);
+    assert!(stored(&kept).contains("opensesame17") && done.stderr.contains("in plain"));
 }
 
 #[test]

@@ -18,6 +18,7 @@ use super::files::Files;
 use super::inspect::say_passed;
 use super::intake::Flow;
 use super::live::now;
+use super::secrets::Secrets;
 use super::source::Source;
 use super::supervise::run_name;
 use super::{Exit, terminal};
@@ -26,7 +27,7 @@ use crate::cli::ConvertArgs;
 use crate::cli::convert_args::FormatArg;
 use crate::model::Cause;
 use crate::model::ledger::RecordsRead;
-use crate::record::{Exported, Exporter, Format, WarcInfo};
+use crate::record::{Exported, Exporter, Format, Prepare, WarcInfo};
 use crate::{config, http, reassemble};
 
 /// Bytes gathered before they are written.
@@ -44,6 +45,7 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Exit> {
         emit_responses: true,
         ..http::Config::default()
     };
+    let secrets = Secrets::new(&args.secrets)?;
     let watch = config::watch_file(&args.ports);
     let source = Source::new(files, watch, http, reassemble::Limits::default());
     // Before the rights are dropped: afterwards even root may not write everywhere.
@@ -53,12 +55,14 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Exit> {
         run: run_name(),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         source: names.clone(),
-        options: vec![("convert".into(), names.clone())],
+        options: vec![("convert".into(), names.clone()), ("secrets".into(), secrets.name().into())],
         started: now(),
         ..WarcInfo::default()
     };
     let exporter = Exporter::new(kind_of(format), info);
-    let result = Conversion::new(exporter, made.writer(format)?, &name).read(source);
+    terminal::say(secrets.notice());
+    let sink = made.writer(format)?;
+    let result = Conversion::new(exporter, sink, secrets.prepare(), &name).read(source);
     let (result, summary) = match result {
         Ok(done) => done,
         Err(error) => {
@@ -207,6 +211,8 @@ impl Sink {
 struct Conversion {
     exporter: Exporter,
     sink: Sink,
+    /// What is done to each message before it is written.
+    prepare: Prepare,
     pending: Vec<u8>,
 }
 
@@ -222,8 +228,9 @@ struct Summary {
 }
 
 impl Conversion {
-    fn new(exporter: Exporter, sink: Sink, name: &str) -> Self {
-        let mut conversion = Self { exporter, sink, pending: Vec::with_capacity(2 * WRITE_AT) };
+    fn new(exporter: Exporter, sink: Sink, prepare: Prepare, name: &str) -> Self {
+        let mut conversion =
+            Self { exporter, sink, prepare, pending: Vec::with_capacity(2 * WRITE_AT) };
         conversion.exporter.begin(&mut conversion.pending, name);
         conversion
     }
@@ -234,8 +241,8 @@ impl Conversion {
         let (mut records, mut damaged, mut fault) = (RecordsRead::default(), 0, None);
         let result = source.read(|seen, counts| {
             (records, damaged) = (counts.records, counts.damaged);
-            for message in &seen.messages {
-                self.exporter.message(&mut self.pending, message);
+            for message in seen.messages {
+                self.exporter.message(&mut self.pending, &(self.prepare)(message));
                 if self.pending.len() >= WRITE_AT {
                     fault = self.write().err();
                 }

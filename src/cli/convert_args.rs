@@ -6,6 +6,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::file_args::LogArgs;
+use super::secret_args::SecretArgs;
 use super::units;
 
 /// Write what is in recordings or capture files in another format, and say what that cannot hold.
@@ -33,6 +34,9 @@ pub struct ConvertArgs {
     /// Largest body that is written; a message with a larger one is counted and left out.
     #[arg(long, env = "SHADOWTAP_MAX_BODY", default_value = "64MiB", value_parser = units::size, value_name = "SIZE")]
     pub max_body: u64,
+    /// What becomes of secrets.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
     /// How access logs are read.
     #[command(flatten)]
     pub logs: LogArgs,

@@ -28,7 +28,7 @@ pub use frame::{Frame, LinkType};
 pub use marker::MARKER_FIELD;
 pub use message::{Answered, Completion, Extent, Message, Start, Version};
 pub use own::OwnConnections;
-pub use secret::{SECRET_DIGITS, SECRET_PREFIX, replaced_secrets};
+pub use secret::{SECRET_DIGITS, SECRET_PREFIX, is_replaced_secret, replaced_secrets};
 pub use segment::{Flags, IGNORED, Ignored, Segment};
 pub use seq::SeqNum;
 pub use stream::{CLOSE_REASONS, CloseReason, FlowInfo, Gap, Piece, StreamHandler};

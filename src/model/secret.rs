@@ -9,6 +9,13 @@ pub const SECRET_PREFIX: &str = "shadowtap-secret-";
 /// Hexadecimal digits behind the prefix: 128 bits, so that two values of one recording never meet by chance.
 pub const SECRET_DIGITS: usize = 32;
 
+/// Whether this is a replaced value and nothing else.
+pub fn is_replaced_secret(value: &[u8]) -> bool {
+    value.len() == SECRET_PREFIX.len() + SECRET_DIGITS
+        && value.starts_with(SECRET_PREFIX.as_bytes())
+        && replaced_secrets(value) == 1
+}
+
 /// How many replaced values stand in these bytes.
 pub fn replaced_secrets(bytes: &[u8]) -> u32 {
     let places = memchr::memmem::find_iter(bytes, SECRET_PREFIX.as_bytes());
@@ -38,6 +45,7 @@ mod tests {
             (format!("{SECRET_PREFIX}{whole}"), 1),
         ] {
             assert_eq!(replaced_secrets(text.as_bytes()), want, "{text}");
+            assert_eq!(is_replaced_secret(text.as_bytes()), text == whole, "{text}");
         }
     }
 }

@@ -19,7 +19,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::model::message::{Field, Span};
-use crate::model::{Message, SECRET_DIGITS, SECRET_PREFIX};
+use crate::model::{Message, SECRET_DIGITS, SECRET_PREFIX, is_replaced_secret};
 
 /// How the value of a field is made up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -138,7 +138,8 @@ impl Redactor {
         if is_kept && !message.chunked {
             message.body = message.raw.slice(head_len..);
         }
-        message.redacted = u32::try_from(count).unwrap_or(u32::MAX);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        message.redacted = message.redacted.saturating_add(count);
         message
     }
 
@@ -151,7 +152,10 @@ impl Redactor {
             if let Some((carrier, value)) = secret_field(bytes, line) {
                 secrets(bytes, carrier, value, |place| {
                     let secret = bytes.get(place.clone()).unwrap_or_default();
-                    edits.push(Edit { place, value: self.hash(secret) });
+                    // Of a recording that is written anew: it stands for the secret already.
+                    if !is_replaced_secret(secret) {
+                        edits.push(Edit { place, value: self.hash(secret) });
+                    }
                 });
             }
         }
