@@ -14,6 +14,7 @@ use crate::capture::interfaces;
 use crate::capture::live::LiveConfig;
 use crate::cli::capture_args::{CaptureArgs, LimitArgs};
 use crate::cli::file_args::LogArgs;
+use crate::cli::filter_args::FilterArgs;
 use crate::cli::recording_args::RecordingArgs;
 use crate::cli::target_args::{AmbiguousArg, OnBreakArg, OrderArg, TargetArgs};
 use crate::cli::units::{Full, Kept};
@@ -24,7 +25,7 @@ use crate::record::LogFormat;
 use crate::record::access_log::LogOptions;
 use crate::record::{Compression, Existing, Keep, Plan, Rotate};
 use crate::replay::{Client, HostHeader, OnBreak, Order, Proxy, ReplayConfig, Target, Trust};
-use crate::shape::{Admission, Methods};
+use crate::shape::{Admission, Filter, Methods, Pattern};
 
 /// The live capture's settings.
 pub fn live(args: &CaptureArgs, responses: bool) -> anyhow::Result<LiveConfig> {
@@ -127,6 +128,28 @@ pub fn recording() -> Admission {
         is_replay: false,
         holds_ambiguous: false,
     }
+}
+
+/// Which messages are shown.
+pub fn filter(args: &FilterArgs) -> anyhow::Result<Filter> {
+    let field = |text: &String| {
+        let (name, value) = text.split_once(':').map_or((text.as_str(), None), |(name, value)| {
+            (name, Some(Pattern::new(value.trim())))
+        });
+        if !is_token(name) {
+            bail!(
+                "--header `{text}` has no field name; write NAME or NAME:VALUE, such as Accept:*json*"
+            );
+        }
+        Ok((name.to_owned(), value))
+    };
+    let mut filter = Filter::default();
+    filter.methods.clone_from(&args.methods);
+    filter.paths = args.paths.iter().map(|path| Pattern::new(path)).collect();
+    filter.statuses.clone_from(&args.statuses);
+    filter.fields = args.headers.iter().map(field).collect::<anyhow::Result<_>>()?;
+    filter.connections.clone_from(&args.connections);
+    Ok(filter)
 }
 
 /// How a recording is to be written.

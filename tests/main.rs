@@ -20,6 +20,7 @@ mod recording;
 mod replay_files;
 mod replay_flags;
 mod rights;
+mod secrets;
 mod several_files;
 mod support;
 mod usage;

@@ -137,7 +137,7 @@ mod privileged {
     }
 
     #[test]
-    fn the_start_line_says_where_to_and_that_secrets_are_in_it() {
+    fn the_start_line_says_where_to_and_what_becomes_of_secrets() {
         let stage = Stage::loopback();
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("a.warc");
@@ -146,7 +146,7 @@ mod privileged {
         let finished = recorder.finish(PATIENCE).expect_code(130);
         let start = finished.stderr.lines().next().unwrap_or_default();
         assert!(start.contains(file.to_str().expect("UTF-8")), "{start}");
-        assert!(start.contains("secrets are stored as captured"), "{start}");
+        assert!(start.contains("are replaced by hashes with a random key"), "{start}");
         finished.ledger().assert_balanced();
     }
 

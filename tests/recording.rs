@@ -47,6 +47,7 @@ fn message(conn: u64, raw: Vec<u8>, head_len: usize, start: Start, fields: Vec<F
         chunked: false,
         completion: Completion::Complete,
         anomalies: Anomalies::default(),
+        redacted: 0,
     }
 }
 

@@ -4,30 +4,40 @@ use std::io::{self, IsTerminal, Write};
 
 use super::files::Files;
 use super::intake::Flow;
+use super::rounds::Range;
 use super::source::Source;
 use super::{Exit, terminal};
 use crate::capture::rights;
 use crate::cli::InspectArgs;
+use crate::cli::filter_args::FilterArgs;
 use crate::model::ledger::{Passed, RecordsRead};
 use crate::model::{Message, Timestamp};
+use crate::shape::Filter;
+use crate::telemetry::body;
 use crate::telemetry::inspect::{push_json, push_table_head, push_table_row};
+use crate::telemetry::numbers::counted;
 use crate::telemetry::stats::Stats;
 use crate::{config, http, reassemble};
 
 /// Columns of a table that does not go to a terminal.
 const WIDTH: usize = 160;
 
+/// A larger body is not kept, and not printed.
+const MAX_BODY: u64 = 16 << 20;
+
 /// Text gathered before it is written.
 const WRITE_AT: usize = 64 << 10;
 
 /// Lists or counts the messages of files.
 pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
-    // Bodies are hashed as they pass and never kept: they have no limit here.
+    let mut wanted = Wanted::new(&args.filter)?;
+    let responses = args.responses || !args.filter.statuses.is_empty();
+    // Bodies are hashed as they pass and never kept, and have no limit, unless they are to be printed.
     let http = http::Config {
-        max_body: None,
+        max_body: args.body.then_some(MAX_BODY.max(args.max_body_print)),
         hash_bodies: !args.stats,
         read_responses: true,
-        emit_responses: args.responses || args.stats,
+        emit_responses: responses || args.stats,
         ..http::Config::default()
     };
     let watch = config::watch_file(&args.ports);
@@ -35,31 +45,75 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
     let source = Source::new(files, watch, http, reassemble::Limits::default());
     // What follows reads a file that may be hostile, and needs no right for it.
     rights::drop_all(false)?;
-    if args.stats {
-        return count(source, args.json);
-    }
-    let mut listing = Listing::new(args.json, args.responses);
-    let mut records = RecordsRead::default();
-    let result = source.read(|seen, counts| {
-        records = counts.records;
-        listing.add(&seen.messages)
-    });
-    listing.flush();
-    say_passed(&records);
+    let result = match args.stats {
+        true => count(source, args.json, &mut wanted),
+        false => list(source, Listing::new(args, responses), &mut wanted),
+    };
+    wanted.say_left_out();
     result.map(|()| Exit::Done)
 }
 
-fn count(source: Source, json: bool) -> anyhow::Result<Exit> {
+fn list(source: Source, mut listing: Listing, wanted: &mut Wanted) -> anyhow::Result<()> {
+    let mut records = RecordsRead::default();
+    let result = source.read(|seen, counts| {
+        records = counts.records;
+        listing.add(&seen.messages, wanted)
+    });
+    listing.flush();
+    say_passed(&records);
+    result
+}
+
+fn count(source: Source, json: bool, wanted: &mut Wanted) -> anyhow::Result<()> {
     let mut stats = Stats::default();
     let mut records = RecordsRead::default();
     let result = source.read(|seen, counts| {
         records = counts.records;
-        seen.messages.iter().for_each(|message| stats.add(message));
+        for message in seen.messages.iter().filter(|message| wanted.includes(message)) {
+            stats.add(message);
+        }
         Flow::More
     });
     terminal::put(&if json { stats.json()? } else { stats.table() });
     say_passed(&records);
-    result.map(|()| Exit::Done)
+    result
+}
+
+/// What the user wants to see, and how much of the rest there was.
+struct Wanted {
+    filter: Filter,
+    range: Range,
+    requests: u64,
+    responses: u64,
+}
+
+impl Wanted {
+    fn new(args: &FilterArgs) -> anyhow::Result<Self> {
+        let filter = config::filter(args)?;
+        Ok(Self { filter, range: Range::new(args.from, args.until), requests: 0, responses: 0 })
+    }
+
+    fn includes(&mut self, message: &Message) -> bool {
+        // Both look at every message: the range at the first of all, the filter at each request.
+        let (is_within, is_wanted) = (self.range.includes(message), self.filter.wants(message));
+        if is_within && is_wanted {
+            return true;
+        }
+        match message.is_request() {
+            true => self.requests += 1,
+            false => self.responses += 1,
+        }
+        false
+    }
+
+    fn say_left_out(&self) {
+        let Self { requests, responses, .. } = *self;
+        if requests + responses > 0 {
+            let (requests, responses) =
+                (counted(requests, "request"), counted(responses, "response"));
+            terminal::say(&format!("left out by the filters: {requests}, {responses}"));
+        }
+    }
 }
 
 /// What of a recording is not in the listing, though it holds a message.
@@ -82,6 +136,8 @@ pub(super) fn say_passed(records: &RecordsRead) {
 struct Listing {
     json: bool,
     responses: bool,
+    /// So much of each body.
+    most_body: Option<usize>,
     first: Option<Timestamp>,
     width: usize,
     text: Vec<u8>,
@@ -90,21 +146,32 @@ struct Listing {
 }
 
 impl Listing {
-    fn new(json: bool, responses: bool) -> Self {
+    fn new(args: &InspectArgs, responses: bool) -> Self {
         let mut text = Vec::with_capacity(2 * WRITE_AT);
-        if !json {
+        if !args.json {
             push_table_head(&mut text);
         }
         let width = terminal_width().unwrap_or(WIDTH);
-        Self { json, responses, first: None, width, text, is_closed: false }
+        let most = usize::try_from(args.max_body_print).unwrap_or(usize::MAX);
+        let most_body = args.body.then_some(most);
+        let (first, is_closed) = (None, false);
+        Self { json: args.json, responses, most_body, first, width, text, is_closed }
     }
 
-    fn add(&mut self, messages: &[Message]) -> Flow {
+    fn add(&mut self, messages: &[Message], wanted: &mut Wanted) -> Flow {
         for message in messages.iter().filter(|m| self.responses || m.is_request()) {
+            // Times are shown since the first message of all.
             let first = *self.first.get_or_insert(message.first_byte);
-            match self.json {
-                true => push_json(&mut self.text, message),
-                false => push_table_row(&mut self.text, message, first, self.width),
+            if !wanted.includes(message) {
+                continue;
+            }
+            if self.json {
+                push_json(&mut self.text, message, self.most_body);
+                continue;
+            }
+            push_table_row(&mut self.text, message, first, self.width);
+            if let Some(most) = self.most_body {
+                body::push_lines(&mut self.text, message, most);
             }
         }
         if self.text.len() >= WRITE_AT {

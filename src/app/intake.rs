@@ -208,6 +208,7 @@ impl Intake {
         match permit {
             Some(permit) => {
                 self.requests.queued += 1;
+                self.requests.secrets_replaced += u64::from(message.redacted > 0);
                 self.offered += 1;
                 if let Some(times) = &mut self.v1_times {
                     times.queued(&message);

@@ -12,6 +12,7 @@ use super::queue::{Budget, Budgets, Permit, WhenFull};
 use super::record::info;
 use super::running::Running;
 use super::schedule::{Pace, Timetable};
+use super::secrets::Secrets;
 use super::sending::Sending;
 use super::shared::{Consumer, Shared};
 use super::supervise::{Event, Run, Whole, run_name, spawn};
@@ -19,7 +20,7 @@ use super::{signals, terminal};
 use crate::cli::capture_args::CaptureArgs;
 use crate::cli::{MirrorArgs, PriorityArg};
 use crate::model::Watch;
-use crate::record::{RecordTask, Recorder, SECRETS_NOTICE};
+use crate::record::{RecordTask, Recorder};
 use crate::replay::{Proxy, Target};
 use crate::shape::{Admission, Methods};
 use crate::{config, http, reassemble};
@@ -44,7 +45,7 @@ pub struct Mirror<'a> {
     watch: Watch,
     http: http::Config,
     limits: reassemble::Limits,
-    recorder: Option<Recorder>,
+    recorder: Option<(Recorder, Secrets)>,
 }
 
 impl<'a> Mirror<'a> {
@@ -74,7 +75,7 @@ impl<'a> Mirror<'a> {
         let capture = match Live::open(&live) {
             Ok(capture) => capture,
             Err(error) => {
-                recorder.into_iter().for_each(Recorder::discard);
+                recorder.into_iter().for_each(|(recorder, _)| recorder.discard());
                 return Err(error);
             }
         };
@@ -113,7 +114,10 @@ impl<'a> Mirror<'a> {
         let queue = &args.limits;
         // capture thread --batches--> record thread
         let (record_tx, record_rx) = unbounded();
-        let task = recorder.map(|recorder| RecordTask::<Permit>::new(recorder, record_rx));
+        let notice = recorder.as_ref().map(|(_, secrets)| secrets.notice());
+        let task = recorder.map(|(recorder, secrets)| {
+            RecordTask::<Permit>::new(recorder, record_rx, secrets.prepare())
+        });
         let mut consumers = sending.consumers();
         consumers.extend(task.iter().map(|task| Consumer::Recording(task.counts())));
         let shared = Shared::new(consumers);
@@ -149,24 +153,31 @@ impl<'a> Mirror<'a> {
         let what = describe(&args.capture);
         terminal::say(&format!("run {}: mirroring {what} to {}", run.name, names(&targets)));
         terminal::say(&sent(&methods));
-        if let Some(file) = &args.record {
-            terminal::say(&format!("recorded to {}; {SECRETS_NOTICE}", file.display()));
+        if let Some((file, notice)) = args.record.as_ref().zip(notice) {
+            terminal::say(&format!("recorded to {}; {notice}", file.display()));
         }
         Ok(Running::new(run, waker, ending))
     }
 }
 
 /// The recording beside it, if one is wanted.
-fn recorder(args: &MirrorArgs, run: &str) -> anyhow::Result<Option<Recorder>> {
+fn recorder(args: &MirrorArgs, run: &str) -> anyhow::Result<Option<(Recorder, Secrets)>> {
     let how = &args.recording;
     let Some(file) = &args.record else {
-        if how.overwrite || !how.rotate.is_empty() {
-            bail!("--overwrite, --rotate and --keep are about a recording; name one with --record");
+        let secrets = &how.secrets;
+        let is_about_secrets = secrets.keep_secrets || secrets.redact_key.is_some();
+        if how.overwrite || !how.rotate.is_empty() || is_about_secrets {
+            bail!(
+                "--overwrite, --rotate, --keep, --keep-secrets and --redact-key are about a recording; name \
+                 one with --record"
+            );
         }
         return Ok(None);
     };
     let plan = config::plan(file, how)?;
-    Ok(Some(Recorder::create(&plan, &info(&args.capture, &args.limits, run))?))
+    let secrets = Secrets::new(&how.secrets)?;
+    let info = info(&args.capture, &args.limits, run, &secrets);
+    Ok(Some((Recorder::create(&plan, &info)?, secrets)))
 }
 
 /// Where copies go, for the start line.

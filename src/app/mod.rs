@@ -21,6 +21,7 @@ pub mod replay;
 pub mod rounds;
 pub mod running;
 pub mod schedule;
+mod secrets;
 mod sending;
 pub mod shared;
 pub mod signals;

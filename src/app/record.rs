@@ -8,13 +8,14 @@ use super::live::{Live, now};
 use super::mirror::describe;
 use super::pipeline::Pipeline;
 use super::queue::{Budgets, WhenFull};
+use super::secrets::Secrets;
 use super::shared::{Consumer, Shared};
 use super::supervise::{Event, Run, Whole, run_name, spawn};
 use super::{signals, terminal};
 use crate::cli::RecordArgs;
 use crate::cli::capture_args::{CaptureArgs, LimitArgs};
 use crate::config;
-use crate::record::{RecordTask, Recorder, SECRETS_NOTICE, WarcInfo};
+use crate::record::{RecordTask, Recorder, WarcInfo};
 
 /// Records until told to stop.
 pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
@@ -23,9 +24,10 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let http = config::http(&args.limits, true);
     let limits = config::reassembly(&args.limits)?;
     let watch = config::watch_live(&args.capture)?;
+    let secrets = Secrets::new(&args.recording.secrets)?;
     // Before the rights are dropped: afterwards even root may not write everywhere.
     let plan = config::plan(&args.output, &args.recording)?;
-    let recorder = Recorder::create(&plan, &info(&args.capture, &args.limits, &name))?;
+    let recorder = Recorder::create(&plan, &info(&args.capture, &args.limits, &name, &secrets))?;
     let capture = match Live::open(&live) {
         Ok(capture) => capture,
         Err(error) => {
@@ -37,7 +39,8 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
 
     // capture thread --batches--> record thread
     let (batch_tx, batch_rx) = unbounded();
-    let task = RecordTask::new(recorder, batch_rx);
+    let notice = secrets.notice();
+    let task = RecordTask::new(recorder, batch_rx, secrets.prepare());
     let shared = Shared::new(vec![Consumer::Recording(task.counts())]);
     let whole = Whole::live(args.capture.limit, args.capture.duration);
     let run = Run::new(name, shared.clone()).with_progress(whole).stop_after(args.capture.duration);
@@ -56,17 +59,14 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let waker = capture.waker()?;
     capture.spawn(pipeline, intake, shared, run.events())?;
     let (what, file, form) = (describe(&args.capture), args.output.display(), plan.compression);
-    terminal::say(&format!(
-        "run {}: recording {what} to {file} ({form}); {SECRETS_NOTICE}",
-        run.name
-    ));
+    terminal::say(&format!("run {}: recording {what} to {file} ({form}); {notice}", run.name));
     let result = run.wait(waker, |_| ());
     run.print_ledger(args.json)?;
     result
 }
 
 /// What the files say about the recording.
-pub fn info(capture: &CaptureArgs, limits: &LimitArgs, run: &str) -> WarcInfo {
+pub fn info(capture: &CaptureArgs, limits: &LimitArgs, run: &str, secrets: &Secrets) -> WarcInfo {
     let ports: Vec<_> = capture.ports.iter().map(u16::to_string).collect();
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     WarcInfo {
@@ -77,6 +77,7 @@ pub fn info(capture: &CaptureArgs, limits: &LimitArgs, run: &str) -> WarcInfo {
         options: vec![
             ("ports".into(), ports.join(",")),
             ("max-body".into(), limits.max_body.to_string()),
+            ("secrets".into(), secrets.name().into()),
         ],
         started: now(),
     }

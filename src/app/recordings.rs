@@ -14,7 +14,7 @@ use super::stored::{Stored, Threads};
 use crate::capture::file::Input;
 use crate::http::{Config, Provenance, Role, parse_whole};
 use crate::model::ledger::{Passed, RecordsRead};
-use crate::model::{Cause, Message, Watch};
+use crate::model::{Cause, Message, Watch, replaced_secrets};
 use crate::record::access_log::LogOptions;
 use crate::record::{Item, Kind, Limits, RecordedMessage};
 
@@ -121,15 +121,15 @@ impl Recordings {
             anomalies: stored.anomalies,
             is_whole: !stored.truncated,
         };
-        let message = parse_whole(stored.raw, role, from, &self.http);
-        match message {
-            Some(_) => self.records.messages += 1,
-            None => {
-                self.records.passed.count(Passed::NotHttp);
-                tracing::warn!("{name}: at byte {}: not an HTTP/1.x message", stored.offset);
-            }
-        }
-        message
+        let Some(mut message) = parse_whole(stored.raw, role, from, &self.http) else {
+            self.records.passed.count(Passed::NotHttp);
+            tracing::warn!("{name}: at byte {}: not an HTTP/1.x message", stored.offset);
+            return None;
+        };
+        self.records.messages += 1;
+        // A format without a word for it (.gor) still has the replaced values themselves.
+        message.redacted = stored.redacted.max(replaced_secrets(message.head()));
+        Some(message)
     }
 }
 

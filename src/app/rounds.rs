@@ -39,7 +39,8 @@ impl Range {
         }
     }
 
-    fn includes(&mut self, message: &Message) -> bool {
+    /// Whether it lies within; the first one asked about is the first of all.
+    pub fn includes(&mut self, message: &Message) -> bool {
         let first = *self.first.get_or_insert(message.first_byte);
         let at = |moment: Moment| match moment {
             Moment::At(at) => Timestamp::from_parts(at.as_secs(), u64::from(at.subsec_nanos())),

@@ -262,8 +262,10 @@ impl Run {
     pub fn print_ledger(&self, json: bool) -> anyhow::Result<()> {
         terminal::put(&self.ledger(json)?);
         // The table says this itself; a program's reader would look for it in vain.
-        if let Some(hint) = ledger_table::held_back(&self.shared.snapshot()).filter(|_| json) {
-            terminal::say(&hint);
+        if json {
+            let snapshot = self.shared.snapshot();
+            let hints = [ledger_table::held_back(&snapshot), ledger_table::replaced(&snapshot)];
+            hints.iter().flatten().for_each(|hint| terminal::say(hint));
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, Subcommand};
 use super::capture_args::{CaptureArgs, LimitArgs};
 use super::convert_args::ConvertArgs;
 use super::file_args::LogArgs;
+use super::filter_args::FilterArgs;
 use super::recording_args::RecordingArgs;
 use super::target_args::TargetArgs;
 use super::units;
@@ -164,6 +165,15 @@ pub struct InspectArgs {
     /// Only count: no listing, no hashing.
     #[arg(long, env = "SHADOWTAP_STATS", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub stats: bool,
+    /// Print bodies, as on the wire but for the framing of chunks: text as it is, everything else as a hex dump.
+    #[arg(long, env = "SHADOWTAP_BODY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new(), conflicts_with = "stats")]
+    pub body: bool,
+    /// So much of each body at most.
+    #[arg(long, env = "SHADOWTAP_MAX_BODY_PRINT", default_value = "4KiB", value_parser = units::size, value_name = "SIZE")]
+    pub max_body_print: u64,
+    /// Which messages are shown or counted.
+    #[command(flatten)]
+    pub filter: FilterArgs,
     /// One JSON object a message (with --stats: one in all).
     #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub json: bool,

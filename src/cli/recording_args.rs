@@ -3,6 +3,7 @@
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
 
+use super::secret_args::SecretArgs;
 use super::units;
 
 /// How a recording is written.
@@ -20,4 +21,8 @@ pub struct RecordingArgs {
     /// Delete this run's oldest finished files beyond so many (20) or so many bytes (10GiB).
     #[arg(long, env = "SHADOWTAP_KEEP", value_parser = units::kept, value_name = "N|SIZE", requires = "rotate")]
     pub keep: Option<units::Kept>,
+
+    /// What becomes of secrets.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
 }

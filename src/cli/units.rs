@@ -88,6 +88,26 @@ pub fn moment(text: &str) -> Result<Moment, String> {
     })
 }
 
+/// Statuses from one to the other.
+pub type Statuses = std::ops::RangeInclusive<u16>;
+
+/// `404`, `5xx`, `400-499`.
+pub fn statuses(text: &str) -> Result<Statuses, String> {
+    let status =
+        |text: &str| text.parse::<u16>().ok().filter(|status| (100..1000).contains(status));
+    let range = match (text.strip_suffix("xx"), text.split_once('-')) {
+        (Some(class), _) => class
+            .parse()
+            .ok()
+            .filter(|class| (1..10).contains(class))
+            .map(|class: u16| 100 * class..=100 * class + 99),
+        (None, Some((from, to))) => status(from).zip(status(to)).map(|(from, to)| from..=to),
+        (None, None) => status(text).map(|status| status..=status),
+    };
+    let range = range.filter(|range| !range.is_empty());
+    range.ok_or_else(|| format!("`{text}` is no status; write 404, 5xx or 400-499"))
+}
+
 /// How often files are read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rounds {
@@ -198,6 +218,11 @@ mod tests {
         assert_eq!(rates("30/m..2/s"), Ok(Rates { from: 0.5, to: 2.0 }));
         for bad in ["500", "0/s", "1/s..", "-1/s", "1/d", "inf/s"] {
             assert!(rates(bad).is_err_and(|e| e.contains("500/s")), "{bad}");
+        }
+        assert_eq!((statuses("404"), statuses("5xx")), (Ok(404..=404), Ok(500..=599)));
+        assert_eq!(statuses("301-308"), Ok(301..=308));
+        for bad in ["", "99", "1000", "xx", "0xx", "10xx", "500-400", "4x", "-1"] {
+            assert!(statuses(bad).is_err_and(|e| e.contains("5xx")), "{bad}");
         }
         assert_eq!(full("256MiB"), Ok(Full::Bytes(256 << 20)));
         assert_eq!(

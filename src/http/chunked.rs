@@ -146,6 +146,27 @@ impl Chunked {
     }
 }
 
+/// Where the trailer section begins in a whole body: behind the last chunk's line.
+pub(super) fn trailers_at(body: &[u8]) -> Option<usize> {
+    let mut chunked = Chunked::new();
+    let mut at = 0;
+    loop {
+        match chunked.state {
+            State::Trailer { .. } => return Some(at),
+            State::Data { left } => {
+                at = at.checked_add(usize::try_from(left).ok()?)?;
+                chunked.skip_data(left);
+            }
+            _ => {
+                let byte = *body.get(at)?;
+                chunked.state = chunked.step(byte)?;
+                chunked.last_was_cr = byte == b'\r';
+                at += 1;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 mod tests {
@@ -183,6 +204,18 @@ mod tests {
         }
         let bytes: Vec<&[u8]> = BODY.chunks(1).collect();
         assert_eq!(decode(&bytes).0, b"Wikipedia in\r\n\r\nchunks.");
+    }
+
+    #[test]
+    fn the_trailer_section_begins_behind_the_last_chunks_line() {
+        let at = trailers_at(BODY).unwrap();
+        assert_eq!(&BODY[at..], b"T: v\r\n\r\n");
+        // A line that looks like the last chunk's is data, or a trailer, all the same.
+        let body = b"3\r\n0\r\n\r\n00;x\n0\r\nA: b\r\n\r\n";
+        assert_eq!(&body[trailers_at(body).unwrap()..], b"0\r\nA: b\r\n\r\n");
+        for cut in ["", "5\r\nab", "5\r\nabcde\r\n", "zz\r\n", "ffffffffffffffff\r\na"] {
+            assert_eq!(trailers_at(cut.as_bytes()), None, "{cut:?}");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ mod whole;
 pub use fuzz::{fuzz_request_stream, fuzz_response_stream};
 pub use head::{Head, Role, parse as parse_head};
 pub use reader::{Config, HttpReader};
-pub use whole::{Provenance, extent, parse_whole};
+pub use whole::{Provenance, extent, parse_whole, trailers_at};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]

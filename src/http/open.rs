@@ -289,6 +289,7 @@ impl Open {
             chunked: self.is_chunked,
             completion,
             anomalies: self.origin.anomalies,
+            redacted: 0,
         }
     }
 }

@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::chunked::{Chunked, Fed};
+use super::chunked::{self, Chunked, Fed};
 use super::framing::{self, Answers, BodyLength};
 use super::head::{self, Role, StartLine};
 use super::reader::Config;
@@ -93,6 +93,7 @@ pub fn parse_whole(raw: Bytes, role: Role, from: Provenance, config: &Config) ->
         chunked: is_chunked,
         completion,
         anomalies,
+        redacted: 0,
     })
 }
 
@@ -101,6 +102,11 @@ fn dechunk(on_wire: &[u8]) -> (Bytes, bool) {
     let mut data = Vec::with_capacity(on_wire.len());
     let fed = Chunked::new().feed(on_wire, |chunk| data.extend_from_slice(chunk));
     (Bytes::from(data), fed == Fed::Done(on_wire.len()))
+}
+
+/// Where the trailer section begins in a chunked body as on the wire.
+pub fn trailers_at(wire_body: &[u8]) -> Option<usize> {
+    chunked::trailers_at(wire_body)
 }
 
 /// How far the message reaches with which these bytes begin.

@@ -182,6 +182,9 @@ pub struct RequestCounts {
     pub queued: u64,
     /// Requests that were not, by cause.
     pub refused: Tally<Refused, REFUSED>,
+    /// Of those handed on, the ones that carry a secret which their recording has replaced by its hash.
+    /// Beside the sum.
+    pub secrets_replaced: u64,
 }
 
 causes!(
@@ -358,6 +361,8 @@ pub struct RecordCounts {
     pub deleted_files: u64,
     /// Of the messages written, those in deleted files.
     pub deleted: u64,
+    /// Messages taken to be written in which secrets were replaced. Beside the sum.
+    pub redacted: u64,
 }
 
 /// The whole ledger at one moment.

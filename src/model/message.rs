@@ -147,6 +147,8 @@ pub struct Message {
     pub completion: Completion,
     /// What was odd about it.
     pub anomalies: Anomalies,
+    /// How many secrets in it are replaced by their hashes; 0 as captured.
+    pub redacted: u32,
 }
 
 impl Message {
@@ -176,11 +178,24 @@ impl Message {
         }
     }
 
+    /// The request's target without scheme and authority, where it has them; empty for a response.
+    pub fn path_and_query(&self) -> &[u8] {
+        path_and_query(self.target())
+    }
+
     /// The response's status code; `None` for a request.
     pub fn status(&self) -> Option<u16> {
         match self.start {
             Start::Request { .. } => None,
             Start::Response { status, .. } => Some(status),
+        }
+    }
+
+    /// Of a response: the index of the request it answers within the connection, where that was seen.
+    pub fn answers(&self) -> Option<u32> {
+        match self.start {
+            Start::Request { .. } => None,
+            Start::Response { request, .. } => request,
         }
     }
 
@@ -229,5 +244,42 @@ impl Message {
             .filter(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
             .flat_map(|(_, value)| value.split(|&b| b == b','))
             .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    }
+}
+
+/// A target without scheme and authority, where it has them (RFC 9112 section 3.2.2).
+fn path_and_query(target: &[u8]) -> &[u8] {
+    let is_absolute = |at: &usize| {
+        let scheme = target.get(..*at).unwrap_or_default();
+        !scheme.is_empty() && scheme.iter().all(u8::is_ascii_alphanumeric)
+    };
+    let Some(scheme) = memchr::memmem::find(target, b"://").filter(is_absolute) else {
+        return target;
+    };
+    let rest = target.get(scheme + 3..).unwrap_or_default();
+    let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
+    match rest.get(end..).unwrap_or_default() {
+        b"" => b"/",
+        path => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_every_form_of_target() {
+        for (target, want) in [
+            ("/a?b", "/a?b"),
+            ("http://h/a?b", "/a?b"),
+            ("HTTPS://h:1", "/"),
+            ("http://h?b=/c", "?b=/c"),
+            ("*", "*"),
+            ("/a://b/c", "/a://b/c"),
+            ("h:443", "h:443"),
+        ] {
+            assert_eq!(path_and_query(target.as_bytes()), want.as_bytes(), "{target}");
+        }
     }
 }

@@ -178,6 +178,7 @@ impl<R: Read> LogReader<R> {
             last_byte: began,
             request: None,
             anomalies: Anomalies::default(),
+            redacted: 0,
             truncated: false,
             offset,
         })))

@@ -89,6 +89,9 @@ impl Encoder {
             let names: Vec<&str> = message.anomalies.iter().map(|anomaly| anomaly.name()).collect();
             push_field(out, field::ANOMALIES, names.join(",").as_bytes());
         }
+        if message.redacted > 0 {
+            push_display(out, field::REDACTED, message.redacted);
+        }
         let content_type = match kind {
             Kind::Request => "application/http;msgtype=request",
             Kind::Response => "application/http;msgtype=response",

@@ -181,6 +181,7 @@ impl<R: Read> GorReader<R> {
             last_byte: header.at + header.lasted,
             request: is_answer.then_some(0),
             anomalies: Anomalies::default(),
+            redacted: 0,
             truncated: false,
             offset: self.window.offset(),
         })

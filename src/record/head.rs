@@ -62,6 +62,8 @@ pub struct Head {
     pub last_byte: Option<Timestamp>,
     /// [`field::ANOMALIES`].
     pub anomalies: Anomalies,
+    /// [`field::REDACTED`].
+    pub redacted: u32,
 }
 
 impl Head {
@@ -139,6 +141,8 @@ impl Head {
             self.request = value.parse().ok();
         } else if is(field::LAST_BYTE) {
             self.last_byte = parse_date(value);
+        } else if is(field::REDACTED) {
+            self.redacted = value.parse().unwrap_or(0);
         } else if is(field::ANOMALIES) {
             let known = |name: &str| Anomaly::ALL.iter().copied().find(|a| a.name() == name.trim());
             self.anomalies = value.split(',').filter_map(known).collect();

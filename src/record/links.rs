@@ -92,6 +92,7 @@ impl Links {
             last_byte: head.last_byte.unwrap_or(first_byte),
             request: request.filter(|_| kind == Kind::Response),
             anomalies: head.anomalies,
+            redacted: head.redacted,
             truncated: head.truncated,
             offset,
         }

@@ -38,14 +38,10 @@ pub use links::Links;
 pub use pack::Compression;
 pub use reader::{Reader, is_warc};
 pub use recorded::{Damage, DamageKind, Item, Limits, ReadCounts, RecordedMessage};
-pub use task::RecordTask;
+pub use task::{Prepare, RecordTask};
 pub use trouble::RecordError;
 pub use warc::{Kind, WarcInfo};
 pub use writer::{Plan, Recorder, Rotate};
-
-/// What the start line of `record` says about secrets, in so many words.
-pub const SECRETS_NOTICE: &str = "secrets are stored as captured: passwords, cookies, tokens and \
-    API keys stand in the file in plain (mode 0600, readable by its owner only)";
 
 #[cfg(test)]
 mod tests;

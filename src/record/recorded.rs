@@ -45,6 +45,8 @@ pub struct RecordedMessage {
     pub request: Option<u32>,
     /// What was odd about it when it was captured.
     pub anomalies: Anomalies,
+    /// How many secrets in it the file says are replaced.
+    pub redacted: u32,
     /// Whether the writer said that the message is not whole. Never in our own files.
     pub truncated: bool,
     /// Offset of the record in the (decompressed) stream.

@@ -21,12 +21,16 @@ use super::writer::Recorder;
 /// The longest time for which a message is in memory only.
 pub const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
+/// What is done to a message before it is stored: on the record thread, since the capture has no time for it.
+pub type Prepare = Box<dyn FnMut(Message) -> Message + Send>;
+
 /// Writes a recording from a channel.
 ///
 /// capture thread --batches of messages--> record thread
 pub struct RecordTask<G, F: Files = Series> {
     recorder: Recorder<F>,
     batches_rx: Receiver<Vec<(Message, G)>>,
+    prepare: Prepare,
     published: Arc<Mutex<RecordCounts>>,
     /// Whether the last write failed, so that its cause is logged once and not each second.
     failing: bool,
@@ -35,10 +39,14 @@ pub struct RecordTask<G, F: Files = Series> {
 }
 
 impl<G, F: Files> RecordTask<G, F> {
-    /// A task that writes what arrives on this channel.
-    pub fn new(recorder: Recorder<F>, batches_rx: Receiver<Vec<(Message, G)>>) -> Self {
+    /// A task that writes what arrives on this channel, prepared.
+    pub fn new(
+        recorder: Recorder<F>,
+        batches_rx: Receiver<Vec<(Message, G)>>,
+        prepare: Prepare,
+    ) -> Self {
         let published = Arc::new(Mutex::new(recorder.counts().clone()));
-        Self { recorder, batches_rx, published, failing: false, failed_before: 0 }
+        Self { recorder, batches_rx, prepare, published, failing: false, failed_before: 0 }
     }
 
     /// Where the counts are published at batch borders. `offered` and `responses_shed` stay 0:
@@ -79,6 +87,7 @@ impl<G, F: Files> RecordTask<G, F> {
 
     fn write(&mut self, batch: Vec<(Message, G)>) {
         for (message, guard) in batch {
+            let message = (self.prepare)(message);
             self.recorder.record(&message);
             drop((message, guard));
         }
@@ -136,7 +145,7 @@ mod tests {
         let path = dir.path().join("a.warc");
         let recorder = Recorder::create(&Plan::one(&path), &info()).expect("create");
         let (batches_tx, batches_rx) = crossbeam_channel::bounded(4);
-        let task = RecordTask::new(recorder, batches_rx);
+        let task = RecordTask::new(recorder, batches_rx, Box::new(|message| message));
         let counts = task.counts();
         let thread = std::thread::spawn(move || task.run());
 

@@ -29,6 +29,8 @@ pub mod field {
     pub const LAST_BYTE: &str = "Shadowtap-Last-Byte";
     /// What was odd about the message, names separated by commas; absent when nothing was.
     pub const ANOMALIES: &str = "Shadowtap-Anomalies";
+    /// How many secrets of the message are replaced by their hashes; absent when none is.
+    pub const REDACTED: &str = "Shadowtap-Redacted";
 }
 
 /// Which of the two an HTTP message is.

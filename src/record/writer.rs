@@ -185,6 +185,7 @@ impl<F: Files> Recorder<F> {
             self.counts.failed += 1;
             return;
         }
+        self.counts.redacted += u64::from(message.redacted > 0);
         self.record.clear();
         self.encoder.message(&mut self.record, message, &message.raw);
         // Where that fails, so does the flush, which says why.
@@ -552,7 +553,8 @@ mod tests {
         for (compression, stuck) in ALL.into_iter().flat_map(|c| [(c, false), (c, true)]) {
             for room in (600..4000).step_by(37) {
                 let disk = Shared::with_room(1000);
-                let mut recorder = begin(&[disk.clone()], compression, Rotate::default());
+                let mut recorder =
+                    begin(std::slice::from_ref(&disk), compression, Rotate::default());
                 let info_len = disk.bytes().len();
                 disk.set().room = room.max(info_len);
                 disk.set().stuck = stuck;
@@ -586,7 +588,8 @@ mod tests {
     #[test]
     fn while_it_is_paused_messages_are_counted_and_not_tried() {
         let disk = Shared::with_room(600);
-        let mut recorder = begin(&[disk.clone()], Compression::Plain, Rotate::default());
+        let mut recorder =
+            begin(std::slice::from_ref(&disk), Compression::Plain, Rotate::default());
         recorder.retry_every = Duration::from_secs(3600);
         recorder.record(&get());
         recorder.flush();

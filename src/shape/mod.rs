@@ -6,7 +6,11 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod admit;
+mod filter;
 mod methods;
+mod redact;
 
 pub use admit::Admission;
+pub use filter::{Filter, Pattern};
 pub use methods::{Methods, MethodsError};
+pub use redact::{FindTrailers, Redactor};

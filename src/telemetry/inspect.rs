@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::{Anomalies, Cause, Completion, Message, Start, Timestamp};
 
+use super::body;
 use super::numbers::bytes;
 
 /// SHA-256 of nothing.
@@ -23,8 +24,8 @@ const FIXED_COLUMNS: usize = 42;
 /// Columns that the target gets at least.
 const MIN_TARGET: usize = 16;
 
-/// Appends the message as a line of JSON.
-pub fn push_json(out: &mut Vec<u8>, message: &Message) {
+/// Appends the message as a line of JSON, so much of its body with it if it is wanted.
+pub fn push_json(out: &mut Vec<u8>, message: &Message, most_body: Option<usize>) {
     let kind = if message.is_request() { "request" } else { "response" };
     push(out, format_args!("{{\"kind\":\"{kind}\",\"conn\":{}", message.conn));
     push(out, format_args!(",\"index\":{}", message.index));
@@ -62,7 +63,14 @@ pub fn push_json(out: &mut Vec<u8>, message: &Message) {
         let comma = if place == 0 { "" } else { "," };
         push(out, format_args!("{comma}\"{}\"", anomaly.name()));
     }
-    out.extend_from_slice(b"]}\n");
+    out.push(b']');
+    if message.redacted > 0 {
+        push(out, format_args!(",\"redacted\":{}", message.redacted));
+    }
+    if let Some(most) = most_body {
+        body::push_json(out, message, most);
+    }
+    out.extend_from_slice(b"}\n");
 }
 
 /// The head of the table.
@@ -138,7 +146,7 @@ pub fn printable(bytes: &[u8]) -> String {
 }
 
 /// At most `width` characters, the last of them a mark when something is missing.
-fn shorten(text: &str, width: usize) -> String {
+pub(super) fn shorten(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_string();
     }
@@ -166,7 +174,7 @@ fn push_digest(out: &mut Vec<u8>, digest: Option<[u8; 32]>) {
 }
 
 /// Appends a JSON string in which each byte is the character of the same number.
-fn push_latin1(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn push_latin1(out: &mut Vec<u8>, bytes: &[u8]) {
     let is_plain = |b: &u8| matches!(b, 0x20..=0x7e) && !matches!(b, b'"' | b'\\');
     out.push(b'"');
     let mut rest = bytes;
@@ -224,6 +232,7 @@ pub(crate) mod tests {
             chunked: false,
             completion: Completion::Complete,
             anomalies: Anomalies::default(),
+            redacted: 0,
         }
     }
 
@@ -244,7 +253,7 @@ pub(crate) mod tests {
 
     fn json(message: &Message) -> String {
         let mut out = Vec::new();
-        push_json(&mut out, message);
+        push_json(&mut out, message, None);
         String::from_utf8(out).expect("utf-8")
     }
 

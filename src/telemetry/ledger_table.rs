@@ -102,10 +102,24 @@ pub fn held_back(snapshot: &Snapshot) -> Option<String> {
     })
 }
 
+/// How many requests were sent with hashes in place of secrets, and what gives v2 the secrets.
+pub fn replaced(snapshot: &Snapshot) -> Option<String> {
+    let replaced = snapshot.requests.secrets_replaced;
+    (replaced > 0).then(|| {
+        let carry = if replaced == 1 { "carries" } else { "carry" };
+        format!(
+            "{} {carry} secrets that were replaced when they were recorded, so v2 will likely refuse \
+             what needs them; record with --keep-secrets to store them as they are",
+            counted(replaced, "request")
+        )
+    })
+}
+
 /// What the reader of the ledger must know besides the numbers.
 fn notes(snapshot: &Snapshot) -> Vec<String> {
     let mut notes = vec![loss(snapshot)];
     notes.extend(held_back(snapshot));
+    notes.extend(replaced(snapshot));
     let marked = snapshot.requests.refused.get(Refused::Marker);
     if marked > 0 {
         notes.push(format!(
@@ -153,6 +167,7 @@ fn requests(rows: &mut Rows, snapshot: &Snapshot) {
     rows.section("requests", "captured", requests.captured);
     rows.part("queued", requests.queued);
     rows.causes("", &requests.refused);
+    rows.beside_if("with secrets replaced", requests.secrets_replaced);
     let http = &snapshot.http;
     if http.responses > 0 {
         rows.section("responses", "seen", http.responses);
@@ -187,6 +202,7 @@ fn recorded(rows: &mut Rows, recording: &RecordCounts) {
     }
     rows.beside_if("files deleted (--keep)", recording.deleted_files);
     rows.beside_if("messages in them", recording.deleted);
+    rows.beside_if("with secrets replaced", recording.redacted);
 }
 
 /// One line of the table.

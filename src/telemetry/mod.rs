@@ -6,6 +6,7 @@
 //! up, [`logs`] sets up logging, [`bar`] draws progress on a terminal.
 
 pub mod bar;
+pub mod body;
 pub mod inspect;
 pub mod ledger_table;
 pub mod logs;

@@ -222,6 +222,7 @@ mod privileged {
         let file = dir.path().join("corpus.warc");
         let file = file.to_str().expect("a path in UTF-8");
         let run = Run::new(["record", "-i", "lo", "-p", &port, "-o", file, "--json"]);
+        let run = run.args(["--keep-secrets"]);
         let recorder = capturing(run.args(RING).start());
         cases.iter().for_each(|case| play(case, &v1));
         assert_counted(&recorder.terminate(PATIENCE).expect_code(0).ledger(), &cases, false);

@@ -122,6 +122,7 @@ impl<R: Read> HarReader<R> {
             last_byte: times.sent,
             request: None,
             anomalies: Anomalies::default(),
+            redacted: 0,
             truncated,
             offset,
         };

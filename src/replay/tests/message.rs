@@ -44,6 +44,7 @@ pub fn request(conn: u64, raw: impl AsRef<[u8]>) -> Message {
         chunked: false,
         completion: Completion::Complete,
         anomalies: Anomalies::default(),
+        redacted: 0,
         raw,
     };
     if message.has_token("transfer-encoding", "chunked") {

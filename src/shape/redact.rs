@@ -1,0 +1,440 @@
+//! Secrets out of a message: the values of fields that carry credentials, replaced by a keyed hash.
+//!
+//! In: a whole message. Out: the same, its body byte for byte, with `shadowtap-secret-` and the beginning
+//! of HMAC-SHA-256(key, value) in place of each value of Authorization, Proxy-Authorization, Cookie,
+//! Set-Cookie and X-Api-Key, in the head and in the trailer section. Guaranteed: equal values give equal
+//! hashes, in whichever of these fields they stand, so that the requests of a session still look like one
+//! session and the Cookie like its Set-Cookie; order, names and everything else stay as they were.
+//!
+//! Fields are looked for line by line and not in [`Message::fields`]: what a lenient server may take for
+//! such a field counts, though our own reader passes over it (white space before the name, no colon, more
+//! fields than it keeps). Where it is in doubt whether something is a secret, it is one.
+
+use std::fmt;
+use std::ops::Range;
+
+use bytes::Bytes;
+use hmac::digest::InvalidLength;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+use crate::model::message::{Field, Span};
+use crate::model::{Message, SECRET_DIGITS, SECRET_PREFIX};
+
+/// How the value of a field is made up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Carrier {
+    /// A scheme and its credentials (RFC 9110 section 11.6.2).
+    Authorization,
+    /// Cookies: `name=value; name=value` (RFC 6265 section 4.2).
+    Cookie,
+    /// One cookie and its attributes (RFC 6265 section 4.1).
+    SetCookie,
+    /// Nothing but the secret.
+    Whole,
+}
+
+/// The fields that carry secrets.
+const FIELDS: [(&str, Carrier); 5] = [
+    ("authorization", Carrier::Authorization),
+    ("proxy-authorization", Carrier::Authorization),
+    ("cookie", Carrier::Cookie),
+    ("set-cookie", Carrier::SetCookie),
+    ("x-api-key", Carrier::Whole),
+];
+
+/// Schemes that are kept: those of IANA's registry, and those in wide use. The first word of anything else
+/// may be part of the secret.
+const SCHEMES: [&str; 24] = [
+    "ApiKey",
+    "AWS4-HMAC-SHA256",
+    "Basic",
+    "Bearer",
+    "Concealed",
+    "Digest",
+    "DPoP",
+    "GNAP",
+    "Hawk",
+    "HOBA",
+    "HMAC",
+    "JWT",
+    "Key",
+    "MAC",
+    "Mutual",
+    "Negotiate",
+    "NTLM",
+    "OAuth",
+    "PrivateToken",
+    "SCRAM-SHA-1",
+    "SCRAM-SHA-256",
+    "SharedKey",
+    "Token",
+    "vapid",
+];
+
+/// Attributes of a Set-Cookie that are kept with their values.
+const ATTRIBUTES: [&str; 10] = [
+    "Comment",
+    "Domain",
+    "Expires",
+    "HttpOnly",
+    "Max-Age",
+    "Partitioned",
+    "Path",
+    "Priority",
+    "SameSite",
+    "Secure",
+];
+
+/// Finds where the trailer section begins in a chunked body as on the wire.
+pub type FindTrailers = fn(&[u8]) -> Option<usize>;
+
+/// See the module's description.
+#[derive(Clone)]
+pub struct Redactor {
+    mac: Hmac<Sha256>,
+    find_trailers: FindTrailers,
+}
+
+/// Without the key.
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redactor")
+    }
+}
+
+/// A part of the bytes, and what to put there.
+struct Edit {
+    place: Range<usize>,
+    value: String,
+}
+
+impl Redactor {
+    /// One that hashes with this key; HMAC takes any length.
+    pub fn new(key: &[u8], find_trailers: FindTrailers) -> Result<Self, InvalidLength> {
+        Ok(Self { mac: Hmac::new_from_slice(key)?, find_trailers })
+    }
+
+    /// The message without its secrets; [`Message::redacted`] counts them.
+    pub fn redact(&self, mut message: Message) -> Message {
+        let head = message.head();
+        let head_edits = self.edits(head, fields_start(head));
+        let wire_body = message.wire_body();
+        let trailers = message.chunked.then(|| (self.find_trailers)(wire_body)).flatten();
+        let trailer_edits = trailers.map_or_else(Vec::new, |start| self.edits(wire_body, start));
+        let count = head_edits.len() + trailer_edits.len();
+        if count == 0 {
+            return message;
+        }
+        let mut raw = Vec::with_capacity(message.raw.len() + count * VALUE_LEN);
+        push_edited(&mut raw, head, &head_edits);
+        let head_len = raw.len();
+        push_edited(&mut raw, wire_body, &trailer_edits);
+        let is_kept = !wire_body.is_empty();
+        let shifts = Shifts::new(&head_edits);
+        message.fields.retain_mut(|field| shifts.apply(field));
+        message.raw = Bytes::from(raw);
+        message.head_len = head_len;
+        if is_kept && !message.chunked {
+            message.body = message.raw.slice(head_len..);
+        }
+        message.redacted = u32::try_from(count).unwrap_or(u32::MAX);
+        message
+    }
+
+    /// What is to be replaced in the field lines from `start` on, in order.
+    fn edits(&self, bytes: &[u8], start: usize) -> Vec<Edit> {
+        let mut edits = Vec::new();
+        let mut at = start;
+        while let Some(line) = next_line(bytes, at) {
+            at = line.end + 1;
+            if let Some((carrier, value)) = secret_field(bytes, line) {
+                secrets(bytes, carrier, value, |place| {
+                    let secret = bytes.get(place.clone()).unwrap_or_default();
+                    edits.push(Edit { place, value: self.hash(secret) });
+                });
+            }
+        }
+        edits
+    }
+
+    fn hash(&self, secret: &[u8]) -> String {
+        use fmt::Write as _;
+        let digest = self.mac.clone().chain_update(secret).finalize().into_bytes();
+        let mut value = String::with_capacity(VALUE_LEN);
+        value.push_str(SECRET_PREFIX);
+        for byte in digest.iter().take(SECRET_DIGITS / 2) {
+            // Writing to a string does not fail.
+            let _ = write!(value, "{byte:02x}");
+        }
+        value
+    }
+}
+
+/// Length of a replaced value.
+const VALUE_LEN: usize = SECRET_PREFIX.len() + SECRET_DIGITS;
+
+/// Where the fields begin: behind the start line, and the empty ones before it.
+fn fields_start(head: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(len) = head.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)) {
+        let line = head.get(at..at + len).unwrap_or_default();
+        at += len + 1;
+        if !line.trim_ascii().is_empty() {
+            break;
+        }
+    }
+    at
+}
+
+/// The line that begins here, with those that continue it (RFC 9112 section 5.2), up to its LF.
+fn next_line(bytes: &[u8], start: usize) -> Option<Range<usize>> {
+    let mut end = start;
+    bytes.get(start).copied()?;
+    loop {
+        let rest = bytes.get(end..).unwrap_or_default();
+        let Some(len) = memchr::memchr(b'\n', rest) else { return Some(start..bytes.len()) };
+        end += len;
+        match bytes.get(end + 1) {
+            Some(b' ' | b'\t') => end += 1,
+            _ => return Some(start..end),
+        }
+    }
+}
+
+/// What kind of secret a line carries, and where its value lies.
+fn secret_field(bytes: &[u8], line: Range<usize>) -> Option<(Carrier, Range<usize>)> {
+    let text = bytes.get(line.clone())?;
+    let lead = text.iter().position(is_tchar)?;
+    let named = text.get(lead..)?;
+    let len = named.iter().position(|b| !is_tchar(b)).unwrap_or(named.len());
+    let (name, rest) = named.split_at_checked(len)?;
+    let (_, carrier) =
+        FIELDS.iter().find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()))?;
+    // A colon ends the name where nothing stands before it that could be a value.
+    let colon = memchr::memchr(b':', rest)
+        .filter(|&colon| !rest.get(..colon).unwrap_or_default().iter().any(is_tchar));
+    let start = line.start + lead + len + colon.map_or(0, |colon| colon + 1);
+    Some((*carrier, trimmed(bytes, start..line.end)))
+}
+
+/// Gives the places of the secrets in a field's value, in order; empty ones hide nothing.
+fn secrets(
+    bytes: &[u8],
+    carrier: Carrier,
+    value: Range<usize>,
+    mut found: impl FnMut(Range<usize>),
+) {
+    let mut found = |place: Range<usize>| {
+        if !place.is_empty() {
+            found(place);
+        }
+    };
+    match carrier {
+        Carrier::Whole => found(value),
+        Carrier::Authorization => found(credentials(bytes, value)),
+        Carrier::Cookie => pieces(bytes, value).for_each(|piece| found(cookie_value(bytes, piece))),
+        Carrier::SetCookie => {
+            let mut pieces = pieces(bytes, value);
+            pieces.next().into_iter().for_each(|cookie| found(cookie_value(bytes, cookie)));
+            for attribute in pieces.filter(|piece| !is_plain_attribute(bytes, piece.clone())) {
+                found(cookie_value(bytes, attribute));
+            }
+        }
+    }
+}
+
+/// What follows a scheme; without one all of it.
+fn credentials(bytes: &[u8], value: Range<usize>) -> Range<usize> {
+    let text = bytes.get(value.clone()).unwrap_or_default();
+    let len = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
+    let word = text.get(..len).unwrap_or_default();
+    let is_scheme = SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme.as_bytes()));
+    if is_scheme { trimmed(bytes, value.start + len..value.end) } else { value }
+}
+
+/// The parts between semicolons, without white space around them.
+fn pieces(bytes: &[u8], value: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let text = bytes.get(value.clone()).unwrap_or_default();
+    let mut start = value.start;
+    text.split(|&b| b == b';').map(move |piece| {
+        let range = start..start + piece.len();
+        start = range.end + 1;
+        trimmed(bytes, range)
+    })
+}
+
+/// The value of `name=value`. Without a name all of it: also where nothing but the padding of base64
+/// follows the sign.
+fn cookie_value(bytes: &[u8], piece: Range<usize>) -> Range<usize> {
+    let text = bytes.get(piece.clone()).unwrap_or_default();
+    match memchr::memchr(b'=', text) {
+        Some(sign) if text.len() > sign + 1 && is_padding(text, sign) => piece,
+        Some(sign) => trimmed(bytes, piece.start + sign + 1..piece.end),
+        None => piece,
+    }
+}
+
+fn is_padding(text: &[u8], sign: usize) -> bool {
+    text.get(sign..).unwrap_or_default().iter().all(|&b| b == b'=')
+}
+
+/// Whether it is an attribute as RFC 6265 knows them, and nothing else: a further cookie behind a comma,
+/// as RFC 2109 had them, is none.
+fn is_plain_attribute(bytes: &[u8], piece: Range<usize>) -> bool {
+    let text = bytes.get(piece).unwrap_or_default();
+    let (name, value) = match memchr::memchr(b'=', text).and_then(|at| text.split_at_checked(at)) {
+        Some((name, value)) => (name, value.get(1..).unwrap_or_default()),
+        None => (text, &[][..]),
+    };
+    let name = name.trim_ascii();
+    let is_known = ATTRIBUTES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+    is_known && !(value.contains(&b',') && value.contains(&b'='))
+}
+
+/// Without white space at its ends, line breaks of folded lines included.
+fn trimmed(bytes: &[u8], range: Range<usize>) -> Range<usize> {
+    let text = bytes.get(range.clone()).unwrap_or_default();
+    let lead = text.len() - text.trim_ascii_start().len();
+    let start = range.start + lead;
+    start..start + text.trim_ascii().len()
+}
+
+fn push_edited(out: &mut Vec<u8>, bytes: &[u8], edits: &[Edit]) {
+    let mut at = 0;
+    for Edit { place, value } in edits {
+        out.extend_from_slice(bytes.get(at..place.start).unwrap_or_default());
+        out.extend_from_slice(value.as_bytes());
+        at = place.end;
+    }
+    out.extend_from_slice(bytes.get(at..).unwrap_or_default());
+}
+
+/// Where bytes lie behind the edits.
+struct Shifts<'e> {
+    edits: &'e [Edit],
+    /// Bytes come minus bytes gone, up to and with each edit.
+    by: Vec<i64>,
+}
+
+impl<'e> Shifts<'e> {
+    fn new(edits: &'e [Edit]) -> Self {
+        let by = edits.iter().scan(0, |by, edit| {
+            *by += edit.value.len() as i64 - edit.place.len() as i64;
+            Some(*by)
+        });
+        Self { edits, by: by.collect() }
+    }
+
+    /// Puts a field's spans where its bytes are now. False where an edit cuts one: it took the field's
+    /// colon, and what is left is no field.
+    fn apply(&self, field: &mut Field) -> bool {
+        [&mut field.name, &mut field.value].into_iter().all(|Span { start, end }| {
+            let moved = self.at(*start).zip(self.at(*end));
+            moved.map(|moved| (*start, *end) = moved).is_some()
+        })
+    }
+
+    fn at(&self, place: u32) -> Option<u32> {
+        let from = place as usize;
+        let before = self.edits.partition_point(|edit| edit.place.end <= from);
+        if self.edits.get(before).is_some_and(|edit| edit.place.start < from) {
+            return None;
+        }
+        let by = before.checked_sub(1).and_then(|last| self.by.get(last)).copied().unwrap_or(0);
+        u32::try_from(i64::from(place) + by).ok()
+    }
+}
+
+/// RFC 9110 5.6.2 `tchar`.
+fn is_tchar(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn redactor(key: &[u8]) -> Redactor {
+        Redactor::new(key, |_| None).unwrap()
+    }
+
+    /// Field lines with every hash written as `#` and what it is of.
+    fn shown(lines: &str) -> String {
+        let redactor = redactor(b"0123456789abcdef");
+        let mut out = Vec::new();
+        let mut edits = redactor.edits(lines.as_bytes(), 0);
+        for edit in &mut edits {
+            let secret = &lines[edit.place.clone()];
+            assert_eq!(edit.value, redactor.hash(secret.as_bytes()));
+            edit.value = format!("#{secret}#");
+        }
+        push_edited(&mut out, lines.as_bytes(), &edits);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_hash_is_the_beginning_of_hmac_sha_256() {
+        // printf %s s3cret | openssl dgst -sha256 -hmac 0123456789abcdef
+        let want = "shadowtap-secret-8448ea517196bc2b722bf76a91835e18";
+        let got = redactor(b"0123456789abcdef").hash(b"s3cret");
+        assert_eq!((got.as_str(), got.len()), (want, VALUE_LEN));
+        assert_ne!(redactor(b"0123456789abcdeg").hash(b"s3cret"), got);
+    }
+
+    #[test]
+    fn each_kind_of_value_loses_its_secrets_and_nothing_else() {
+        let cases = [
+            ("Host: a\r\nAccept: b\r\n\r\n", "Host: a\r\nAccept: b\r\n\r\n"),
+            ("Authorization: Bearer abc\r\n", "Authorization: Bearer #abc#\r\n"),
+            ("AUTHORIZATION:basic  YTpi \r\n", "AUTHORIZATION:basic  #YTpi# \r\n"),
+            ("authorization: abc\n", "authorization: #abc#\n"),
+            ("Authorization: Strange abc\r\n", "Authorization: #Strange abc#\r\n"),
+            ("Authorization: Digest a=\"b\", c=d\r\n", "Authorization: Digest #a=\"b\", c=d#\r\n"),
+            ("Authorization: Negotiate\r\n", "Authorization: Negotiate\r\n"),
+            ("Authorization:\r\nA: b\r\n", "Authorization:\r\nA: b\r\n"),
+            ("Proxy-Authorization: Basic x\r\n", "Proxy-Authorization: Basic #x#\r\n"),
+            ("X-Api-Key: a b=c; d\r\n", "X-Api-Key: #a b=c; d#\r\n"),
+            ("Cookie: a=b; c=d=; e=;f;=g\r\n", "Cookie: a=#b#; c=#d=#; e=;#f#;=#g#\r\n"),
+            ("Cookie: YWJjZA==; a=\"b\"\r\n", "Cookie: #YWJjZA==#; a=#\"b\"#\r\n"),
+            ("Set-Cookie: a=b; Path=/x; HttpOnly\r\n", "Set-Cookie: a=#b#; Path=/x; HttpOnly\r\n"),
+            (
+                "Set-Cookie: a=b; expires=Wed, 21 Oct 2015 07:28:00 GMT\r\n",
+                "Set-Cookie: a=#b#; expires=Wed, 21 Oct 2015 07:28:00 GMT\r\n",
+            ),
+            // Two cookies in one field, and attributes that are none.
+            ("Set-Cookie: a=b; Path=/, c=d; e\r\n", "Set-Cookie: a=#b#; Path=#/, c=d#; #e#\r\n"),
+            ("Set-Cookie: a=b; Secure, c=d\r\n", "Set-Cookie: a=#b#; Secure, c=#d#\r\n"),
+            // Folded lines.
+            (
+                "Cookie: a=b;\r\n c=d\r\n\te\r\nA: f\r\n",
+                "Cookie: a=#b#;\r\n c=#d\r\n\te#\r\nA: f\r\n",
+            ),
+            ("Authorization:\r\n Basic\r\n x\r\n", "Authorization:\r\n Basic\r\n #x#\r\n"),
+            ("Cookie:\r\n\r\n", "Cookie:\r\n\r\n"),
+            // What only a lenient server takes for such a field.
+            (" Cookie : a=b\r\n", " Cookie : a=#b#\r\n"),
+            ("Authorization Bearer abc:d\r\n", "Authorization Bearer #abc:d#\r\n"),
+            ("Cookie\x01: a=b\r\n", "Cookie\x01: a=#b#\r\n"),
+            // What no server takes for one.
+            ("X-Cookie: a=b\r\nCookies: a=b\r\n", "X-Cookie: a=b\r\nCookies: a=b\r\n"),
+            ("A: Cookie: a=b", "A: Cookie: a=b"),
+            ("Cookie: a=b", "Cookie: a=#b#"),
+        ];
+        for (lines, want) in cases {
+            assert_eq!(shown(lines), want, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn fields_begin_behind_the_start_line() {
+        for (head, want) in [
+            ("GET / HTTP/1.1\r\nA: b\r\n\r\n", "A: b\r\n\r\n"),
+            ("\r\n\nGET / HTTP/1.1\n Cookie: b\n\n", " Cookie: b\n\n"),
+            ("no line end", "no line end"),
+        ] {
+            assert_eq!(&head[fields_start(head.as_bytes())..], want, "{head:?}");
+        }
+    }
+}
