@@ -179,6 +179,7 @@ impl<R: Read> LogReader<R> {
             request: None,
             redacted: 0,
             anomalies: Anomalies::default(),
+            redacted: 0,
             truncated: false,
             offset,
         })))
