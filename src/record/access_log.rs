@@ -179,7 +179,6 @@ impl<R: Read> LogReader<R> {
             request: None,
             redacted: 0,
             anomalies: Anomalies::default(),
-            redacted: 0,
             truncated: false,
             offset,
         })))

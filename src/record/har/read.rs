@@ -123,7 +123,6 @@ impl<R: Read> HarReader<R> {
             request: None,
             redacted: 0,
             anomalies: Anomalies::default(),
-            redacted: 0,
             truncated,
             offset,
         };
