@@ -2,7 +2,7 @@
 //! people's tools on what it wrote.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -228,6 +228,33 @@ fn secrets_are_replaced_once_unless_they_are_to_be_kept() {
     assert_eq!(value(stored(&har)), value(stored(&warc)), "what is replaced stays");
     let done = run(&["convert", text(&gor), text(&kept), "--keep-secrets"]).expect_code(0);
     assert!(stored(&kept).contains("opensesame17") && done.stderr.contains("in plain"));
+}
+
+#[test]
+fn standard_input_is_not_overwritten_and_a_cut_log_is_said() {
+    let dir = directory();
+    let pcap = file(&dir, "a.pcap", std::fs::read(fixtures::path("post.pcap")).expect("a fixture"));
+    let done = Run::new(["convert", "-", text(&pcap), "--format", "har", "--overwrite"])
+        .stdin(&pcap)
+        .finish(PATIENCE)
+        .expect_code(2);
+    assert!(done.stderr.contains("the same file"), "{}", done.stderr);
+    let now = std::fs::read(&pcap).expect("a file");
+    assert_eq!(now, std::fs::read(fixtures::path("post.pcap")).expect("a fixture"));
+
+    let line = "10.0.0.1 - - [01/Jan/2024:00:00:00 +0000] \"GET /a HTTP/1.1\" 200 5 \"-\" \"x\"\n";
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    // What compresses badly, so that there are whole lines before the cut.
+    for n in 0..5000_u32 {
+        let path = format!("GET /{:08x}", n.wrapping_mul(2_654_435_761));
+        gzip.write_all(line.replace("GET /a", &path).as_bytes()).expect("memory");
+    }
+    let whole = gzip.finish().expect("memory");
+    let cut = file(&dir, "access.log.gz", &whole[..whole.len() / 2]);
+    let done = run(&["convert", text(&cut), text(&dir.path().join("b.warc")), "--json"]);
+    let said: Value = serde_json::from_slice(&done.stdout).expect("one JSON object");
+    assert_eq!(said["damaged"], 1, "{said:#}");
+    assert!(said["converted"]["requests"].as_u64().expect("a number") > 1000, "{said:#}");
 }
 
 #[test]

@@ -131,10 +131,16 @@ impl Made {
         let known = std::fs::metadata(path).ok();
         if let Some(known) = &known {
             let same = |input: &&String| {
-                std::fs::metadata(input)
-                    .is_ok_and(|meta| (meta.dev(), meta.ino()) == (known.dev(), known.ino()))
+                let id = match input.as_str() {
+                    "-" => {
+                        rustix::fs::fstat(io::stdin()).ok().map(|stat| (stat.st_dev, stat.st_ino))
+                    }
+                    _ => std::fs::metadata(input).ok().map(|meta| (meta.dev(), meta.ino())),
+                };
+                id == Some((known.dev(), known.ino()))
             };
             if let Some(input) = inputs.iter().find(same).filter(|_| known.is_file()) {
+                let input = if input == "-" { "standard input" } else { input };
                 bail!("{} and {input} are the same file; choose another name", path.display());
             }
         }

@@ -32,8 +32,10 @@ pub fn message(out: &mut Vec<u8>, message: &Message, counts: &mut Exported) {
     }
     // An argument cannot hold a NUL; `--head` goes with no body, and without it curl waits for one.
     let is_head = message.method() == b"HEAD";
+    // It reads fields from a file whose name stands behind an `@`.
+    let is_file = message.headers().any(|(name, _)| name.starts_with(b"@"));
     let has_nul = message.head().contains(&0);
-    if has_nul || (is_head && message.body_len > 0) || message.method() == b"CONNECT" {
+    if has_nul || is_file || (is_head && message.body_len > 0) || message.method() == b"CONNECT" {
         counts.left_out.count(LeftOut::Inexpressible);
         return;
     }

@@ -171,12 +171,19 @@ impl Series {
     fn make_over(&mut self) -> Result<(File, Making), RecordError> {
         let begun = jiff::Timestamp::now();
         let name = self.names.name(begun, 1);
+        // Somebody else's link may lead to a file that is not to be lost.
+        let user = rustix::process::geteuid().as_raw();
+        if fs::symlink_metadata(&name).is_ok_and(|meta| meta.is_symlink() && meta.uid() != user) {
+            let cause = io::Error::new(ErrorKind::PermissionDenied, "it is a link of another user");
+            return Err(RecordError::Create { path: name, cause });
+        }
         // Not the link is replaced but what it leads to.
         let path = fs::canonicalize(&name).unwrap_or(name);
+        let can_rename = self.can_rename && path.parent().is_none_or(may_write);
         if fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
             return open_in_place(path, begun);
         }
-        if !self.can_rename {
+        if !can_rename {
             let made = open_in_place(path, begun)?;
             let emptied = made.0.set_len(0);
             let own = emptied.and_then(|()| made.0.set_permissions(Permissions::from_mode(0o600)));
@@ -200,7 +207,7 @@ impl Series {
             return Ok(path);
         }
         let fail = |cause| RecordError::Name { at: at.clone(), path: path.clone(), cause };
-        if self.existing == Existing::Overwrite {
+        if self.existing == Existing::Overwrite && self.names.is_one() {
             fs::rename(&at, &path).map_err(fail)?;
             return Ok(path);
         }

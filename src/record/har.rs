@@ -2,8 +2,8 @@
 //!
 //! In: whole messages, out: bytes of the document, appended to a buffer of the caller's; and the other
 //! way, [`read`]. Guaranteed: memory is one entry and the messages that wait for their counterpart
-//! ([`pairs`]); what was written is read back to the same bytes, times and connections, by the
-//! `_shadowtap` fields ([`entry`]), and is valid for those who do not know them.
+//! (`pairs`); what was written is read back to the same bytes, times and connections, by the
+//! `_shadowtap` fields (`entry`), and is valid for those who do not know them.
 //!
 //! An entry begins with a request. A response whose request is not there, and an informational one, is
 //! left out and counted.

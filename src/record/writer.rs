@@ -99,6 +99,8 @@ pub struct Recorder<F: Files = Series> {
     begun: u32,
     counts: RecordCounts,
     trouble: Option<RecordError>,
+    /// Why the first file that could not be finished was not.
+    unfinished: Option<RecordError>,
     /// Until then nothing is tried.
     retry_at: Option<Instant>,
     retry_every: Duration,
@@ -164,6 +166,7 @@ impl<F: Files> Recorder<F> {
             begun: 0,
             counts: RecordCounts::default(),
             trouble: None,
+            unfinished: None,
             retry_at: None,
             retry_every: RETRY_EVERY,
         };
@@ -241,7 +244,8 @@ impl<F: Files> Recorder<F> {
         self.flush();
         let trouble = self.trouble.take();
         let finished = self.finish_file();
-        (self.counts, trouble.map_or(finished, Err))
+        let first = trouble.or(self.unfinished);
+        (self.counts, first.map_or(finished, Err))
     }
 
     /// Whether there is anything that a flush would write.
@@ -278,6 +282,7 @@ impl<F: Files> Recorder<F> {
         self.flush();
         if let Err(trouble) = self.finish_file() {
             tracing::error!("{trouble}");
+            self.unfinished.get_or_insert(trouble);
         }
     }
 
@@ -291,9 +296,17 @@ impl<F: Files> Recorder<F> {
             self.files.discard(current.store);
             return Ok(());
         }
-        let holds = Holds { bytes: current.good, messages: current.messages() };
-        let result = self.files.finish(current.store, holds);
+        let (bytes, messages) = (current.good, current.messages());
+        let (requests, responses) = (current.requests, current.responses);
+        let result = self.files.finish(current.store, Holds { bytes, messages });
         self.counts.files += u64::from(result.is_ok());
+        if matches!(result, Err(RecordError::Write { .. })) {
+            // The disk does not have it.
+            self.counts.requests -= requests;
+            self.counts.responses -= responses;
+            self.counts.bytes -= bytes;
+            self.counts.failed += messages;
+        }
         (self.counts.deleted_files, self.counts.deleted) = self.files.deleted();
         result
     }

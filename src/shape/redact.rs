@@ -149,11 +149,16 @@ impl Redactor {
         let mut at = start;
         while let Some(line) = next_line(bytes, at) {
             at = line.end + 1;
-            if let Some((carrier, value)) = secret_field(bytes, line) {
+            // What continues a line may be a field of its own to another reader.
+            let mut hidden = line.start;
+            for start in starts(bytes, &line) {
+                let Some((carrier, value)) = secret_field(bytes, start..line.end) else { continue };
                 secrets(bytes, carrier, value, |place| {
                     let secret = bytes.get(place.clone()).unwrap_or_default();
+                    let is_hidden = place.start < hidden;
+                    hidden = hidden.max(place.end);
                     // Of a recording that is written anew: it stands for the secret already.
-                    if !is_replaced_secret(secret) {
+                    if !is_hidden && !is_replaced_secret(secret) {
                         edits.push(Edit { place, value: self.hash(secret) });
                     }
                 });
@@ -204,6 +209,14 @@ fn next_line(bytes: &[u8], start: usize) -> Option<Range<usize>> {
             _ => return Some(start..end),
         }
     }
+}
+
+/// Where a line begins, and behind each line break in it, a lone CR too.
+fn starts(bytes: &[u8], line: &Range<usize>) -> impl Iterator<Item = usize> {
+    let text = bytes.get(line.clone()).unwrap_or_default();
+    let first = line.start;
+    let breaks = memchr::memchr2_iter(b'\r', b'\n', text).map(move |at| first + at + 1);
+    std::iter::once(first).chain(breaks)
 }
 
 /// What kind of secret a line carries, and where its value lies.
@@ -293,7 +306,8 @@ fn is_plain_attribute(bytes: &[u8], piece: Range<usize>) -> bool {
     };
     let name = name.trim_ascii();
     let is_known = ATTRIBUTES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
-    is_known && !(value.contains(&b',') && value.contains(&b'='))
+    let is_one_line = !text.iter().any(|b| matches!(b, b'\r' | b'\n'));
+    is_known && is_one_line && !(value.contains(&b',') && value.contains(&b'='))
 }
 
 /// Without white space at its ends, line breaks of folded lines included.
@@ -376,6 +390,22 @@ mod tests {
         }
         push_edited(&mut out, lines.as_bytes(), &edits);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_continues_a_line_may_hide_a_field() {
+        for (lines, want) in [
+            ("Host: x\r\n Cookie: sid=s1\r\n", "Host: x\r\n Cookie: sid=#s1#\r\n"),
+            ("Host: x\r\n y\r\n\tX-Api-Key: k1\r\n", "Host: x\r\n y\r\n\tX-Api-Key: #k1#\r\n"),
+            ("A: b\rCookie: s=s2\r\n", "A: b\rCookie: s=#s2#\r\n"),
+            (
+                "Set-Cookie: a=b; Path=/\r\n X-Api-Key: k2; w=z\r\n",
+                "Set-Cookie: a=#b#; #Path=/\r\n X-Api-Key: k2#; #w=z#\r\n",
+            ),
+            ("X-Api-Key: k3\r\n Cookie: a=b\r\n", "X-Api-Key: #k3\r\n Cookie: a=b#\r\n"),
+        ] {
+            assert_eq!(shown(lines), want);
+        }
     }
 
     #[test]

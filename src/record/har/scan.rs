@@ -45,7 +45,10 @@ enum At {
     Entry {
         is_first: bool,
     },
+    /// Behind the document.
     End,
+    /// Everything was looked at.
+    Over,
 }
 
 /// See the module's description.
@@ -73,7 +76,7 @@ impl<R: Read> Scanner<R> {
     pub fn next_entry(&mut self) -> io::Result<Found> {
         let found = self.find();
         if found.is_err() {
-            self.at = At::End;
+            self.at = At::Over;
         }
         found
     }
@@ -138,7 +141,11 @@ impl<R: Read> Scanner<R> {
                         (_, dropped) => Found::TooLarge(dropped),
                     });
                 }
-                At::End => return Ok(Found::End),
+                At::End => {
+                    self.at = At::Over;
+                    return self.rest_is_blank();
+                }
+                At::Over => return Ok(Found::End),
             }
         }
     }
@@ -182,6 +189,22 @@ impl<R: Read> Scanner<R> {
             self.at = At::Key { depth, is_first: false };
         }
         Ok(())
+    }
+
+    /// Behind the document nothing may stand: another one would be lost.
+    fn rest_is_blank(&mut self) -> io::Result<Found> {
+        loop {
+            let bytes = self.window.bytes();
+            let blank = bytes.iter().take_while(|b| b" \t\r\n".contains(b)).count();
+            let is_more = blank < bytes.len();
+            self.consume(blank);
+            if is_more {
+                return Err(self.unlike("the end of the document"));
+            }
+            if !self.window.ensure(1)? {
+                return Ok(Found::End);
+            }
+        }
     }
 
     /// The first byte that is no white space.
@@ -350,6 +373,7 @@ mod tests {
             ("{\"log\":{\"entries\":[{\n\n", "line 1, column 20:", "ends within what begins"),
             ("{\"log\":{}}", "line 1, column 10:", "`log.entries`"),
             ("{\"log\":{\"entries\":[]}", "line 1, column 22:", "a key or `}`"),
+            ("{\"log\":{\"entries\":[]}}\n{}", "line 2, column 1:", "the end of the document"),
         ] {
             let error = scan(text, 100).expect_err(text);
             assert!(error.contains(place) && error.contains(what), "{text}: {error}");
