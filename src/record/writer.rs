@@ -453,6 +453,7 @@ mod tests {
         room: usize,
         stuck: bool,
         removed: bool,
+        lies: bool,
     }
 
     #[derive(Clone, Default)]
@@ -498,7 +499,7 @@ mod tests {
         }
 
         fn sync(&mut self) -> io::Result<()> {
-            Ok(())
+            if self.set().lies { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
         }
 
         fn is_removed(&self) -> bool {
@@ -527,7 +528,9 @@ mod tests {
             }
         }
 
-        fn finish(&mut self, _: Shared, holds: Holds) -> Result<(), RecordError> {
+        fn finish(&mut self, mut file: Shared, holds: Holds) -> Result<(), RecordError> {
+            let path = PathBuf::from("d.warc");
+            file.sync().map_err(|cause| RecordError::Write { path, cause })?;
             self.finished.borrow_mut().push(holds);
             Ok(())
         }
@@ -700,6 +703,20 @@ mod tests {
         result.expect("the next file is good");
         let len = disks[1].bytes().len() as u64;
         assert_eq!((counts.requests, counts.failed, counts.bytes), (1, 3, len));
+    }
+
+    #[test]
+    fn what_the_disk_took_and_does_not_have_is_counted_as_failed_and_said_at_the_end() {
+        let disks = [Shared::with_room(1 << 20), Shared::with_room(1 << 20)];
+        let rotate = Rotate { bytes: Some(2000), age: None };
+        let mut recorder = begin(&disks, Compression::Plain, rotate);
+        disks[0].set().lies = true;
+        (0..2).for_each(|seed| recorder.record(&noise(1000, seed)));
+        let (counts, result) = recorder.finish();
+        let len = disks[1].bytes().len() as u64;
+        assert_eq!((counts.requests, counts.failed, counts.files), (1, 1, 1));
+        assert!(counts.bytes <= len && counts.bytes > 1000, "{} of {len}", counts.bytes);
+        assert!(matches!(result, Err(RecordError::Write { .. })), "{result:?}");
     }
 
     #[test]
