@@ -84,7 +84,7 @@ impl<R: Read> LogReader<R> {
     pub fn read_item(&mut self) -> io::Result<Option<Item>> {
         loop {
             let offset = self.window.offset();
-            let Some((line_len, passed)) = self.line()? else { return Ok(self.broken()) };
+            let Some((line_len, passed)) = self.line()? else { return Ok(None) };
             let Some(line_len) = line_len else {
                 let kind = DamageKind::TooLarge;
                 return Ok(Some(Item::Damage(Damage { kind, offset, len: passed })));
@@ -108,13 +108,6 @@ impl<R: Read> LogReader<R> {
                 }
             }
         }
-    }
-
-    /// At the end: a compressed stream that is broken.
-    fn broken(&mut self) -> Option<Item> {
-        self.window.take_broken()?;
-        let offset = self.window.offset();
-        Some(Item::Damage(Damage { kind: DamageKind::Compression, offset, len: 0 }))
     }
 
     /// Lines that gave no message so far.
