@@ -99,7 +99,7 @@ pub struct Recorder<F: Files = Series> {
     begun: u32,
     counts: RecordCounts,
     trouble: Option<RecordError>,
-    /// Why the first file that could not be finished was not.
+    /// Why the disk does not have the first file that it does not have.
     unfinished: Option<RecordError>,
     /// Until then nothing is tried.
     retry_at: Option<Instant>,
@@ -282,7 +282,10 @@ impl<F: Files> Recorder<F> {
         self.flush();
         if let Err(trouble) = self.finish_file() {
             tracing::error!("{trouble}");
-            self.unfinished.get_or_insert(trouble);
+            // One that only has another name is whole.
+            if matches!(trouble, RecordError::Write { .. }) {
+                self.unfinished.get_or_insert(trouble);
+            }
         }
     }
 
