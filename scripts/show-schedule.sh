@@ -53,6 +53,8 @@ dump=$!
 pids+=("$dump")
 wait_for tcpdump grep -q listening "$work/tcpdump.err"
 replay "$work/long.pcap" --speed 1x
+# The kernel hands over the last packets a second later.
+sleep 2
 stop "$dump"
 grep dropped "$work/tcpdump.err"
 read -r drift seen < <("$work/schedule" drift 20000 <"$work/sent.pcap")

@@ -49,3 +49,8 @@ fn response_stream() {
 fn capture_file() {
     replay("capture_file", shadowtap::capture::file::fuzz_capture_file);
 }
+
+#[test]
+fn gor() {
+    replay("gor", shadowtap::record::gor::fuzz_gor);
+}
