@@ -48,7 +48,7 @@ at_speed 0.5x 5000
 
 "$work/schedule" capture "$count" 20000 100 >"$work/long.pcap"
 "${inside[@]}" tcpdump -i lo -B 131072 --time-stamp-precision=nano -s 66 -w "$work/sent.pcap" \
-    'dst port 18481 and tcp[((tcp[12] & 0xf0) >> 2):4] = 0x47455420' 2>"$work/tcpdump.err" &
+    'dst port 18481 and greater 400' 2>"$work/tcpdump.err" &
 dump=$!
 pids+=("$dump")
 wait_for tcpdump grep -q listening "$work/tcpdump.err"
