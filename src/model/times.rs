@@ -8,8 +8,8 @@ use hdrhistogram::Histogram;
 
 use super::ledger::Quantiles;
 
-/// The longest time that is told from longer ones.
-const LONGEST: Duration = Duration::from_secs(3600);
+/// The longest time that is told from longer ones: 12 days.
+const LONGEST: Duration = Duration::from_micros(1 << 40);
 
 /// See the module's description.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl Times {
     pub fn new() -> Self {
         // Fails only for bounds that make no sense.
         let bounded = Histogram::new_with_bounds(1, LONGEST.as_micros() as u64, 3);
-        Self(bounded.unwrap_or_else(|_| unreachable!("1 us to an hour with 3 digits")))
+        Self(bounded.unwrap_or_else(|_| unreachable!("1 us to 12 days with 3 digits")))
     }
 
     /// One more.

@@ -221,8 +221,8 @@ impl Stats {
             out.push('\n');
         }
         let times = [
-            ("  to the first byte", self.v1.first_byte.times()),
-            ("  to the last byte", self.v1.last_byte.times()),
+            ("  to the first byte", self.v1.first_byte.quantiles()),
+            ("  to the last byte", self.v1.last_byte.quantiles()),
         ];
         if times.iter().any(|(_, times)| times.count > 0) {
             head(out, "v1 after a request, in ms");
@@ -262,7 +262,7 @@ fn as_times<S: serde::Serializer>(v1: &V1Times, serializer: S) -> Result<S::Ok, 
         v1_first_byte: Quantiles,
         v1_last_byte: Quantiles,
     }
-    let (v1_first_byte, v1_last_byte) = (v1.first_byte.times(), v1.last_byte.times());
+    let (v1_first_byte, v1_last_byte) = (v1.first_byte.quantiles(), v1.last_byte.quantiles());
     Times { v1_first_byte, v1_last_byte }.serialize(serializer)
 }
 

@@ -70,13 +70,13 @@ fn what_is_not_known_any_more_is_no_conflict() {
     tap.expect(c(101).data(b"abc"), &["C abc"]);
     tap.expect(c(104).data(b"def"), &["C def"]);
     // Only a part of what was delivered last, or what was before it.
-    tap.quiet(c(101).data(b"XXX"));
+    tap.quiet(c(101).data(b"xyz"));
     tap.quiet(c(105).data(b"XX"));
     // What stands before the next byte is a hole.
     tap.quiet(c(112).data(b"lm"));
     tap.quiet(s(501).ack(112));
     tap.wait(200, &["C gap 5", "C lm"]);
-    tap.quiet(c(104).data(b"XXX"));
+    tap.quiet(c(104).data(b"xyz"));
     tap.expect(s(501).ack(117), &[]);
     tap.wait(200, &["C gap 3"]);
     tap.quiet(c(112).data(b"XXXXX"));

@@ -1,25 +1,23 @@
-//! How sizes and times are spread: HDR histograms with three significant digits.
+//! How sizes are spread: an HDR histogram with three significant digits; and v1's times.
 //!
 //! In: numbers. Out: a few quantiles. Guaranteed: constant memory; what is larger than the limit counts as it.
-//! And v1's own times: from the last byte of a request to the first and to the last of its final response. Of the
+//! v1's times go from the last byte of a request to the first and to the last of its final response. Of the
 //! requests the last [`MAX_WAITING`] are remembered until their response.
 
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use lru::LruCache;
 use serde::Serialize;
 
-use crate::model::ledger::Quantiles;
-use crate::model::{Message, Timestamp};
+use crate::model::{Message, Times, Timestamp};
 
-/// Largest size, and longest time in microseconds, told from larger ones: 1 TiB, 12 days.
+/// Largest size told from larger ones: 1 TiB.
 const LARGEST: u64 = 1 << 40;
 /// Requests that wait for their response.
 const MAX_WAITING: NonZeroUsize = NonZeroUsize::MIN.saturating_add(65_535);
 
-/// A set of numbers.
+/// A set of sizes.
 #[derive(Clone, Debug)]
 pub struct Spread(Histogram<u32>);
 
@@ -47,28 +45,15 @@ pub struct Sizes {
 }
 
 impl Spread {
-    /// Takes a number.
-    pub fn add(&mut self, number: u64) {
-        self.0.saturating_record(number);
+    /// Takes a size.
+    pub fn add(&mut self, size: u64) {
+        self.0.saturating_record(size);
     }
 
     /// As sizes.
     pub fn sizes(&self) -> Sizes {
         let at = |quantile| self.0.value_at_quantile(quantile);
         Sizes { count: self.0.len(), p50: at(0.5), p90: at(0.9), p99: at(0.99), max: self.0.max() }
-    }
-
-    /// As times in microseconds.
-    pub fn times(&self) -> Quantiles {
-        let at = |quantile| self.0.value_at_quantile(quantile);
-        Quantiles {
-            count: self.0.len(),
-            p50_us: at(0.5),
-            p90_us: at(0.9),
-            p99_us: at(0.99),
-            p999_us: at(0.999),
-            max_us: self.0.max(),
-        }
     }
 }
 
@@ -78,15 +63,15 @@ pub struct V1Times {
     /// When the last byte of each request was seen, by connection and index.
     waiting: LruCache<(u64, u32), Timestamp>,
     /// To the first byte of the final response.
-    pub first_byte: Spread,
+    pub first_byte: Times,
     /// To its last byte.
-    pub last_byte: Spread,
+    pub last_byte: Times,
 }
 
 impl Default for V1Times {
     fn default() -> Self {
         let waiting = LruCache::new(MAX_WAITING);
-        Self { waiting, first_byte: Spread::default(), last_byte: Spread::default() }
+        Self { waiting, first_byte: Times::new(), last_byte: Times::new() }
     }
 }
 
@@ -101,12 +86,8 @@ impl V1Times {
         let request = message.answers().filter(|_| status >= 200);
         let asked = request.and_then(|index| self.waiting.pop(&(message.conn, index)));
         if let Some(asked) = asked {
-            self.first_byte.add(micros(message.first_byte.since(asked)));
-            self.last_byte.add(micros(message.last_byte.since(asked)));
+            self.first_byte.add(message.first_byte.since(asked));
+            self.last_byte.add(message.last_byte.since(asked));
         }
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
