@@ -72,13 +72,7 @@ impl<'a> Mirror<'a> {
         // Before the rights are dropped: afterwards even root may not write everywhere.
         let recorder = recorder(args, &name)?;
         // The right to capture is dropped here, before anything can start a thread.
-        let capture = match Live::open(&live) {
-            Ok(capture) => capture,
-            Err(error) => {
-                recorder.into_iter().for_each(|(recorder, _)| recorder.discard());
-                return Err(error);
-            }
-        };
+        let capture = Live::open(&live)?;
         let proxy = replays.iter().find_map(|replay| replay.proxy.clone());
         let targets = replays.into_iter().map(|replay| replay.target).collect();
         Ok(Self {
@@ -139,10 +133,6 @@ impl<'a> Mirror<'a> {
         let aside = task
             .is_some()
             .then(|| Aside::new(config::recording(), Budget::new(queue.queue, share), record_tx));
-        if let Some(task) = task {
-            // Not at idle priority: its channel has a lock that the capture thread may meet.
-            spawn("record", run.events(), Event::AsideEnded, || Ok(task.run().1?))?;
-        }
         let methods = admission.methods.clone();
         let intake = Intake::new(outlet, budgets, WhenFull::DropNewest, admission, shared.clone())
             .limit(args.capture.limit)
@@ -150,6 +140,11 @@ impl<'a> Mirror<'a> {
             .with_ends();
         let waker = capture.waker()?;
         capture.spawn(pipeline, intake, shared, run.events())?;
+        if let Some(task) = task {
+            // Last: a start that fails before leaves no file. Not at idle priority: its channel has a lock that
+            // the capture thread may meet.
+            spawn("record", run.events(), Event::AsideEnded, || Ok(task.run().1?))?;
+        }
         let what = describe(&args.capture);
         terminal::say(&format!("run {}: mirroring {what} to {}", run.name, names(&targets)));
         terminal::say(&sent(&methods));

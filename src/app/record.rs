@@ -28,13 +28,7 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     // Before the rights are dropped: afterwards even root may not write everywhere.
     let plan = config::plan(&args.output, &args.recording)?;
     let recorder = Recorder::create(&plan, &info(&args.capture, &args.limits, &name, &secrets))?;
-    let capture = match Live::open(&live) {
-        Ok(capture) => capture,
-        Err(error) => {
-            recorder.discard();
-            return Err(error);
-        }
-    };
+    let capture = Live::open(&live)?;
     let pipeline = Pipeline::new(watch, http, limits);
 
     // capture thread --batches--> record thread
@@ -45,7 +39,6 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let whole = Whole::live(args.capture.limit, args.capture.duration);
     let run = Run::new(name, shared.clone()).with_progress(whole).stop_after(args.capture.duration);
     signals::install(run.events())?;
-    spawn("record", run.events(), Event::ConsumerEnded, || Ok(task.run().1?))?;
     let budgets = Budgets::new(1, args.limits.queue, usize::try_from(args.limits.queue_bytes)?);
     let intake = Intake::new(
         Box::new(move |batch, _| batch_tx.send(batch).is_ok()),
@@ -58,6 +51,8 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     .with_responses();
     let waker = capture.waker()?;
     capture.spawn(pipeline, intake, shared, run.events())?;
+    // Last: a start that fails before leaves no file.
+    spawn("record", run.events(), Event::ConsumerEnded, || Ok(task.run().1?))?;
     let (what, file, form) = (describe(&args.capture), args.output.display(), plan.compression);
     terminal::say(&format!("run {}: recording {what} to {file} ({form}); {notice}", run.name));
     let result = run.wait(waker, |_| ());

@@ -4,7 +4,8 @@
 //! that they are written at their end. Guaranteed: a file is made anew (O_EXCL, mode 0600) under its
 //! name and `.partial`, and gets its own name, whole and on the disk, in one step that replaces nothing; a name
 //! that is taken gets a number. Only files that this run finished, and that are still those, are ever
-//! deleted, the oldest first.
+//! deleted, the oldest first. A finished file that cannot be cut to its last whole record or cannot get its name
+//! waits, marked as it is, and is tried again.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -20,6 +21,8 @@ use super::trouble::RecordError;
 
 /// Names tried for one file at most.
 const TRIES: u32 = 1_000_000;
+/// Finished files that wait for their names at most; each holds a descriptor.
+const MAX_WAITING: usize = 64;
 
 /// What a recording is written to: a file, or in tests something that fails on purpose.
 pub trait Store: Write {
@@ -52,8 +55,15 @@ pub trait Files {
     type Store: Store;
     /// Makes the next file. Gives the name that it will have.
     fn begin(&mut self) -> Result<(Self::Store, PathBuf), RecordError>;
-    /// Gives the file its name, once it is on the disk.
-    fn finish(&mut self, file: Self::Store, holds: Holds) -> Result<(), RecordError>;
+    /// Gives the file its name, once it ends with what it holds and is on the disk. An error is that the disk does
+    /// not have it.
+    fn finish(&mut self, file: Self::Store, holds: Holds) -> Result<Ended, RecordError>;
+    /// Tries again with the files that wait.
+    fn retry(&mut self) -> Retried;
+    /// Whether any waits.
+    fn has_waiting(&self) -> bool;
+    /// Why the first of those that wait has not its name. It is given up.
+    fn give_up(&mut self) -> Option<RecordError>;
     /// Removes a file that holds nothing.
     fn discard(&mut self, file: Self::Store);
     /// Files and messages deleted so far because there were too many.
@@ -63,10 +73,37 @@ pub trait Files {
 /// What is in a finished file.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Holds {
-    /// Bytes.
+    /// Bytes, up to the end of its last whole record.
     pub bytes: u64,
-    /// Messages.
-    pub messages: u64,
+    /// Requests.
+    pub requests: u64,
+    /// Responses.
+    pub responses: u64,
+}
+
+impl Holds {
+    /// Requests and responses.
+    pub fn messages(&self) -> u64 {
+        self.requests + self.responses
+    }
+}
+
+/// What became of a file that the disk has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It has its name.
+    Named,
+    /// It cannot have it now, and waits for [`Files::retry`]. Why is said.
+    Waits,
+}
+
+/// What became of files that waited for their names.
+#[derive(Clone, Default, Debug, PartialEq, Eq)]
+pub struct Retried {
+    /// So many have theirs now.
+    pub named: u64,
+    /// The disk turned out not to have these.
+    pub lost: Vec<Holds>,
 }
 
 /// What to do when the file is there already.
@@ -93,11 +130,11 @@ pub struct Series {
     names: Names,
     existing: Existing,
     keep: Option<Keep>,
-    /// Number of the last file.
-    number: u32,
     /// Whether a file can be renamed later: not where only a right lets us write that is given up.
     can_rename: bool,
     making: Option<Making>,
+    /// Finished files without their name, the oldest first.
+    waiting: VecDeque<Waiting>,
     finished: VecDeque<Finished>,
     deleted: (u64, u64),
 }
@@ -112,10 +149,23 @@ struct Making {
     begun: jiff::Timestamp,
 }
 
+/// A file that is finished but for its name or its end.
+#[derive(Debug)]
+struct Waiting {
+    making: Making,
+    file: File,
+    id: (u64, u64),
+    holds: Holds,
+    is_synced: bool,
+    /// What went wrong the last time.
+    why: Option<RecordError>,
+}
+
 /// A finished file.
 #[derive(Debug)]
 struct Finished {
     path: PathBuf,
+    begun: jiff::Timestamp,
     id: (u64, u64),
     holds: Holds,
 }
@@ -124,8 +174,16 @@ impl Series {
     /// Files of these names.
     pub fn new(names: Names, existing: Existing) -> Self {
         let can_rename = may_write(names.dir());
-        let (making, finished, deleted) = (None, VecDeque::new(), (0, 0));
-        Self { names, existing, keep: None, number: 0, can_rename, making, finished, deleted }
+        Self {
+            names,
+            existing,
+            keep: None,
+            can_rename,
+            making: None,
+            waiting: VecDeque::new(),
+            finished: VecDeque::new(),
+            deleted: (0, 0),
+        }
     }
 
     /// Whether more files can be made once every right is given up.
@@ -142,7 +200,7 @@ impl Series {
     /// Makes a file of the first name that is free.
     fn make(&mut self) -> Result<(File, Making), RecordError> {
         let begun = jiff::Timestamp::now();
-        let mut number = self.names.next_number(self.number);
+        let mut number = self.names.next_number(begun);
         let last = number.saturating_add(TRIES);
         loop {
             let path = self.names.name(begun, number);
@@ -152,7 +210,7 @@ impl Series {
                 Ok(_) => Some(path.clone()),
                 Err(error) if error.kind() == ErrorKind::NotFound => match create_new(&at) {
                     Ok(file) => {
-                        self.number = number;
+                        self.names.took(begun, number);
                         return Ok((file, Making { at, path, begun }));
                     }
                     Err(error) if error.kind() == ErrorKind::AlreadyExists => Some(at.clone()),
@@ -200,40 +258,82 @@ impl Series {
         Ok((file, Making { at, path, begun }))
     }
 
+    /// Makes a finished file end behind its last whole record, waits until it is on the disk, and gives it its name.
+    fn settle(&mut self, waiting: &mut Waiting) -> Result<PathBuf, RecordError> {
+        let Waiting { making, file, holds, is_synced, .. } = waiting;
+        let write_error = |cause| RecordError::Write { path: making.at.clone(), cause };
+        let mut cut = Ok(());
+        if file.metadata().map_err(write_error)?.len() != holds.bytes {
+            cut = file.cut_back(holds.bytes);
+            *is_synced &= cut.is_err();
+        }
+        if !*is_synced {
+            file.sync().map_err(write_error)?;
+            *is_synced = true;
+        }
+        cut.map_err(|cause| RecordError::Torn { path: making.at.clone(), cause })?;
+        let path = self.name(making)?;
+        // The name too shall outlive a power cut; where a directory cannot be synced, nobody can help it.
+        let _ = File::open(self.names.dir()).and_then(|dir| dir.sync_all());
+        Ok(path)
+    }
+
     /// Gives the file its name, or one with a number where somebody has taken it meanwhile.
-    fn name(&mut self, making: Making) -> Result<PathBuf, RecordError> {
+    fn name(&mut self, making: &Making) -> Result<PathBuf, RecordError> {
         let Making { at, path, begun } = making;
         if at == path {
-            return Ok(path);
+            return Ok(path.clone());
         }
         let fail = |cause| RecordError::Name { at: at.clone(), path: path.clone(), cause };
         if self.existing == Existing::Overwrite && self.names.is_one() {
-            fs::rename(&at, &path).map_err(fail)?;
-            return Ok(path);
+            fs::rename(at, path).map_err(fail)?;
+            return Ok(path.clone());
         }
         let mut name = path.clone();
-        for number in self.number.saturating_add(1)..=self.number.saturating_add(TRIES) {
-            match rename_new(&at, &name) {
+        let first = self.names.next_number(*begun).max(2);
+        for number in first..=first.saturating_add(TRIES) {
+            match rename_new(at, &name) {
                 Ok(()) => return Ok(name),
-                Err(Errno::EXIST) => name = self.names.name(begun, number),
+                Err(Errno::EXIST) => {
+                    name = self.names.name(*begun, number);
+                    self.names.took(*begun, number);
+                }
                 Err(error) => return Err(fail(error.into())),
             }
         }
         Err(fail(ErrorKind::AlreadyExists.into()))
     }
 
+    /// A file has its name: one more that may be deleted.
+    fn named(&mut self, waiting: Waiting, path: PathBuf) {
+        let Waiting { making: Making { begun, .. }, id, holds, .. } = waiting;
+        // One that waited may be older than others that have theirs.
+        let place = self.finished.partition_point(|other| other.begun <= begun);
+        self.finished.insert(place, Finished { path, begun, id, holds });
+        self.prune();
+    }
+
+    /// Lets a file wait for the next try.
+    fn wait(&mut self, waiting: Waiting) {
+        self.waiting.push_back(waiting);
+        if self.waiting.len() > MAX_WAITING
+            && let Some(oldest) = self.waiting.pop_front()
+        {
+            let name = oldest.making.at.display();
+            tracing::error!("{name} stays as it is: more than {MAX_WAITING} files wait for names");
+        }
+    }
+
     /// Deletes the oldest beyond what is kept. One that cannot be deleted is tried again with the next.
     fn prune(&mut self) {
         while let Some(oldest) = self.finished.front().filter(|_| self.is_too_much()) {
             let name = oldest.path.display();
-            let is_ours = fs::symlink_metadata(&oldest.path)
-                .is_ok_and(|meta| (meta.dev(), meta.ino()) == oldest.id);
-            if is_ours {
+            if is_ours(&oldest.path, oldest.id) {
                 if let Err(error) = fs::remove_file(&oldest.path) {
                     tracing::warn!("cannot delete {name}, which --keep is done with: {error}");
                     return;
                 }
-                let messages = oldest.holds.messages;
+                let messages = oldest.holds.messages();
                 self.deleted = (self.deleted.0 + 1, self.deleted.1 + messages);
                 tracing::info!(
                     "deleted {name}, the oldest file, with {messages} messages (--keep)"
@@ -268,27 +368,69 @@ impl Files for Series {
         Ok((file, path))
     }
 
-    fn finish(&mut self, mut file: File, holds: Holds) -> Result<(), RecordError> {
-        let Some(making) = self.making.take() else { return Ok(()) };
-        let write_error = |cause| RecordError::Write { path: making.at.clone(), cause };
-        let meta = file.metadata().map_err(write_error)?;
+    fn finish(&mut self, file: File, holds: Holds) -> Result<Ended, RecordError> {
+        let Some(making) = self.making.take() else { return Ok(Ended::Named) };
+        let meta = file.metadata();
+        let meta = meta.map_err(|cause| RecordError::Write { path: making.at.clone(), cause })?;
         if !meta.is_file() {
-            return Ok(());
+            return Ok(Ended::Named);
         }
-        file.sync().map_err(write_error)?;
-        let path = self.name(making)?;
-        // The name too shall outlive a power cut; where a directory cannot be synced, nobody can help it.
-        let _ = File::open(self.names.dir()).and_then(|dir| dir.sync_all());
-        self.finished.push_back(Finished { path, id: (meta.dev(), meta.ino()), holds });
-        self.prune();
-        Ok(())
+        let id = (meta.dev(), meta.ino());
+        let mut waiting = Waiting { making, file, id, holds, is_synced: false, why: None };
+        match self.settle(&mut waiting) {
+            Ok(path) => {
+                self.named(waiting, path);
+                Ok(Ended::Named)
+            }
+            Err(error @ RecordError::Write { .. }) => Err(error),
+            Err(error) => {
+                tracing::error!("{error}; it is tried again each second");
+                waiting.why = Some(error);
+                self.wait(waiting);
+                Ok(Ended::Waits)
+            }
+        }
+    }
+
+    fn retry(&mut self) -> Retried {
+        let mut retried = Retried::default();
+        for mut waiting in std::mem::take(&mut self.waiting) {
+            let at = waiting.making.at.clone();
+            if !is_ours(&at, waiting.id) {
+                tracing::warn!("{} was taken away; its name is no longer tried", at.display());
+                continue;
+            }
+            match self.settle(&mut waiting) {
+                Ok(path) => {
+                    retried.named += 1;
+                    tracing::info!("{} has its name now: {}", at.display(), path.display());
+                    self.named(waiting, path);
+                }
+                Err(error @ RecordError::Write { .. }) => {
+                    tracing::error!("{error}");
+                    retried.lost.push(waiting.holds);
+                }
+                Err(error) => {
+                    waiting.why = Some(error);
+                    self.wait(waiting);
+                }
+            }
+        }
+        retried
+    }
+
+    fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    fn give_up(&mut self) -> Option<RecordError> {
+        std::mem::take(&mut self.waiting).into_iter().find_map(|waiting| waiting.why)
     }
 
     fn discard(&mut self, file: File) {
         let Some(making) = self.making.take() else { return };
-        let id = |meta: fs::Metadata| (meta.dev(), meta.ino());
-        let ours = file.metadata().ok().filter(fs::Metadata::is_file).map(id);
-        if ours.is_some() && ours == fs::symlink_metadata(&making.at).ok().map(id) {
+        let ours = file.metadata().ok().filter(fs::Metadata::is_file);
+        if ours.is_some_and(|meta| is_ours(&making.at, (meta.dev(), meta.ino()))) {
             // Left behind, it is an empty file.
             let _ = fs::remove_file(&making.at);
         }
@@ -333,16 +475,41 @@ fn may_write(dir: &Path) -> bool {
     (meta.mode() >> shift) & write_and_search == write_and_search
 }
 
+/// Whether this is the name of the file with this number on this device.
+fn is_ours(path: &Path, id: (u64, u64)) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|meta| (meta.dev(), meta.ino()) == id)
+}
+
 /// Renames, and fails where the new name exists.
 fn rename_new(from: &Path, to: &Path) -> Result<(), Errno> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // Not every file system can; a link replaces nothing either.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-            rustix::fs::link(from, to)?;
-            rustix::fs::unlink(from)
-        }
-        result => result,
+        // Not every file system can (NFS); a link replaces nothing either.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+        result => return result,
     }
+    match rustix::fs::link(from, to) {
+        Ok(()) => {}
+        // Nor can every one link (FAT, some of FUSE).
+        Err(Errno::PERM | Errno::NOSYS | Errno::NOTSUP | Errno::INVAL | Errno::MLINK) => {
+            return rename_over_own(from, to);
+        }
+        Err(error) => return Err(error),
+    }
+    if let Err(error) = rustix::fs::unlink(from) {
+        tracing::warn!("{} is now {} too: {error}", from.display(), to.display());
+    }
+    Ok(())
+}
+
+/// Renames where the system can neither refuse to replace nor link: takes the name with an empty file, which nobody
+/// else can have made, and replaces that. Between the two steps the name stands for an empty file.
+fn rename_over_own(from: &Path, to: &Path) -> Result<(), Errno> {
+    let failed = |error: io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+    drop(create_new(to).map_err(failed)?);
+    fs::rename(from, to).map_err(|error| {
+        let _ = fs::remove_file(to);
+        failed(error)
+    })
 }
 
 #[cfg(test)]
@@ -422,8 +589,14 @@ mod tests {
         assert_eq!(meta.permissions().mode() & 0o777, 0o600);
         let second = Recorder::create(&Plan::one(&path), &info()).expect_err("in the making");
         assert!(second.to_string().contains("a.warc.partial exists"), "{second}");
-        recorder.discard();
+        // A start that fails: nothing is in the way of the next one.
+        drop(recorder);
         assert_eq!(listed(dir.path()), Vec::<String>::new());
+        let mut recorder = Recorder::create(&Plan::one(&path), &info()).expect("create");
+        recorder.record(&request(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+        recorder.flush();
+        drop(recorder);
+        assert_eq!(listed(dir.path()), ["a.warc.partial"], "it has a message");
     }
 
     #[test]
@@ -494,6 +667,88 @@ mod tests {
         let (counts, _) = recorder.finish();
         assert_eq!((counts.files, counts.deleted_files), (3, 1));
         assert_eq!(fs::read(&first).expect("read"), b"somebody's");
+    }
+
+    #[test]
+    fn the_name_of_a_deleted_file_is_not_used_again() {
+        for name in ["%Y.warc", "a.warc"] {
+            let dir = tempfile::tempdir().expect("tempdir");
+            let plan = Plan { keep: Some(Keep::Files(2)), ..each(dir.path().join(name)) };
+            recorded(&plan, 5);
+            let names = listed(dir.path());
+            let numbers: Vec<_> = names.iter().map(|name| &name[name.len() - 8..]).collect();
+            assert_eq!(numbers, ["004.warc".to_owned(), "005.warc".to_owned()], "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_renamed_gets_its_name_with_the_next_try() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let mut recorder =
+            Recorder::create(&each(dir.path().join("a.warc")), &info()).expect("create");
+        let message = request(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        recorder.record(&message);
+        recorder.flush();
+        // A name that is too long for any file system: the system refuses it whoever asks.
+        let making = recorder.files_mut().making.as_mut().expect("one is made");
+        let name = std::mem::replace(&mut making.path, dir.path().join("x".repeat(300)));
+        recorder.record(&message);
+        recorder.flush();
+        assert_eq!(listed(dir.path()), ["a-000001.warc.partial", "a-000002.warc.partial"]);
+        assert_eq!((recorder.counts().files, recorder.due_at().is_some()), (0, true));
+        recorder.files_mut().waiting[0].making.path = name;
+        let (counts, result) = recorder.finish();
+        result.expect("both have their names");
+        assert_eq!((counts.files, counts.requests), (2, 2));
+        assert_eq!(listed(dir.path()), ["a-000001.warc", "a-000002.warc"]);
+    }
+
+    #[test]
+    fn a_file_that_never_gets_its_name_is_said_at_the_end() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("a.warc");
+        let mut recorder = Recorder::create(&Plan::one(&path), &info()).expect("create");
+        recorder.record(&request(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+        let making = recorder.files_mut().making.as_mut().expect("one is made");
+        making.path = dir.path().join("x".repeat(300));
+        let (counts, result) = recorder.finish();
+        let error = result.expect_err("no such name").to_string();
+        assert!(error.contains("cannot be renamed") && error.contains("a.warc.partial"), "{error}");
+        assert_eq!((counts.files, counts.requests, counts.failed), (0, 1, 0));
+    }
+
+    #[test]
+    fn a_file_waits_for_its_name_in_the_order_of_its_making() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let plan = Plan { keep: Some(Keep::Files(1)), ..each(dir.path().join("a.warc")) };
+        let mut recorder = Recorder::create(&plan, &info()).expect("create");
+        let message = request(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        recorder.record(&message);
+        let making = recorder.files_mut().making.as_mut().expect("one is made");
+        let name = std::mem::replace(&mut making.path, dir.path().join("x".repeat(300)));
+        (0..2).for_each(|_| recorder.record(&message));
+        // The second has its name; the first, which gets it later, is the older one all the same.
+        recorder.files_mut().waiting[0].making.path = name;
+        let (counts, result) = recorder.finish();
+        result.expect("all have their names");
+        assert_eq!((counts.files, counts.deleted_files), (3, 2));
+        assert_eq!(listed(dir.path()), ["a-000003.warc"]);
+    }
+
+    #[test]
+    fn renaming_over_a_file_of_our_own_replaces_nothing_else() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let [from, to, missing] = ["from", "to", "missing"].map(|name| dir.path().join(name));
+        fs::write(&from, "ours").expect("write");
+        fs::write(&to, "somebody's").expect("write");
+        assert_eq!(rename_over_own(&from, &to), Err(Errno::EXIST));
+        assert_eq!(fs::read(&to).expect("read"), b"somebody's");
+        fs::remove_file(&to).expect("remove");
+        assert_eq!(rename_over_own(&missing, &to), Err(Errno::NOENT));
+        assert_eq!(listed(dir.path()), ["from"], "the name is free again");
+        assert_eq!(rename_over_own(&from, &to), Ok(()));
+        assert_eq!(fs::read(&to).expect("read"), b"ours");
+        assert_eq!(listed(dir.path()), ["to"]);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! behind its last whole record after every write, failed or not; every message given is counted once, as
 //! written when a file has it, as failed when it could not be stored, or when somebody removed its
 //! file before it was finished. A failed write (disk full) or a file that cannot be made does not end the recording: what comes
-//! is given up and counted, and every second the next try is made. When to flush is the owner's decision, see `task`; what files
+//! is given up and counted, and every second the next try is made, also to name a finished file that could not get its
+//! name. A recording that is dropped before its first message leaves no file. When to flush is the owner's decision, see `task`; what files
 //! there are is that of [`Files`].
 //!
 //! A write hands over many whole records at once, each in its stored form, so that a file can be cut behind any.
@@ -18,7 +19,7 @@ use crate::model::ledger::RecordCounts;
 use crate::model::{Completion, Message, Timestamp};
 
 use super::encode::{Encoder, kind_of};
-use super::files::{Existing, Files, Holds, Keep, Series, Store};
+use super::files::{Ended, Existing, Files, Holds, Keep, Series, Store};
 use super::names::{NameError, Names};
 use super::pack::{Compression, Packer};
 use super::trouble::RecordError;
@@ -103,6 +104,8 @@ pub struct Recorder<F: Files = Series> {
     unfinished: Option<RecordError>,
     /// Until then nothing is tried.
     retry_at: Option<Instant>,
+    /// When files without their names are tried again.
+    names_at: Option<Instant>,
     retry_every: Duration,
 }
 
@@ -136,10 +139,13 @@ impl Recorder {
         recorder.counts.file = plan.output.display().to_string();
         Ok(recorder)
     }
+}
 
-    /// Gives it up before anything was recorded: the name is free for the next try.
-    pub fn discard(mut self) {
-        if let Some(current) = self.current.take() {
+/// A recording that was not finished: a start that failed. Its name is free for the next try, unless there is a
+/// message in the file.
+impl<F: Files> Drop for Recorder<F> {
+    fn drop(&mut self) {
+        if let Some(current) = self.current.take_if(|current| current.messages() == 0) {
             self.files.discard(current.store);
         }
     }
@@ -168,14 +174,10 @@ impl<F: Files> Recorder<F> {
             trouble: None,
             unfinished: None,
             retry_at: None,
+            names_at: None,
             retry_every: RETRY_EVERY,
         };
-        if let Err(trouble) = recorder.write_pending() {
-            if let Some(current) = recorder.current.take() {
-                recorder.files.discard(current.store);
-            }
-            return Err(trouble);
-        }
+        recorder.write_pending()?;
         Ok(recorder)
     }
 
@@ -226,15 +228,25 @@ impl<F: Files> Recorder<F> {
         self.ends.clear();
     }
 
-    /// Ends the file that is old enough. The next one begins with the next message.
-    pub fn rotate_by_age(&mut self) {
-        if self.rotate_at().is_some_and(|at| at <= Instant::now()) {
+    /// Does what is due: ends the file that is old enough (the next one begins with the next message), and tries
+    /// again to name files that have not got their names.
+    pub fn keep_up(&mut self) {
+        let now = Instant::now();
+        if self.rotate_at().is_some_and(|at| at <= now) {
             self.next_file();
+        }
+        if self.names_at.is_some_and(|at| at <= now) {
+            self.retry_names();
         }
     }
 
+    /// When there is something to do without a message.
+    pub fn due_at(&self) -> Option<Instant> {
+        [self.rotate_at(), self.names_at].into_iter().flatten().min()
+    }
+
     /// When the file at hand is old enough; `None` while there is no message in it.
-    pub fn rotate_at(&self) -> Option<Instant> {
+    fn rotate_at(&self) -> Option<Instant> {
         let (age, current) = (self.rotate.age?, self.current.as_ref()?);
         (current.messages() > 0 || self.has_pending()).then(|| current.since + age)
     }
@@ -244,8 +256,16 @@ impl<F: Files> Recorder<F> {
         self.flush();
         let trouble = self.trouble.take();
         let finished = self.finish_file();
-        let first = trouble.or(self.unfinished);
-        (self.counts, first.map_or(finished, Err))
+        self.retry_names();
+        let first = trouble.or(self.unfinished.take()).or(finished.err());
+        let first = first.or_else(|| self.files.give_up());
+        (std::mem::take(&mut self.counts), first.map_or(Ok(()), Err))
+    }
+
+    /// Its files.
+    #[cfg(test)]
+    pub(super) fn files_mut(&mut self) -> &mut F {
+        &mut self.files
     }
 
     /// Whether there is anything that a flush would write.
@@ -280,38 +300,50 @@ impl<F: Files> Recorder<F> {
     /// Writes what is pending for this file and ends it.
     fn next_file(&mut self) {
         self.flush();
+        self.retry_names();
         if let Err(trouble) = self.finish_file() {
             tracing::error!("{trouble}");
-            // One that only has another name is whole.
-            if matches!(trouble, RecordError::Write { .. }) {
-                self.unfinished.get_or_insert(trouble);
-            }
+            self.unfinished.get_or_insert(trouble);
         }
     }
 
-    /// Ends the file at hand, if there is one.
+    /// Ends the file at hand, if there is one. An error is that the disk does not have it.
     fn finish_file(&mut self) -> Result<(), RecordError> {
         self.notice_removal();
-        let Some(mut current) = self.current.take() else { return Ok(()) };
-        // It failed before; the reader copes with what is behind the last whole record.
-        let _ = current.mend();
+        let Some(current) = self.current.take() else { return Ok(()) };
         if current.good == 0 {
             self.files.discard(current.store);
             return Ok(());
         }
-        let (bytes, messages) = (current.good, current.messages());
-        let (requests, responses) = (current.requests, current.responses);
-        let result = self.files.finish(current.store, Holds { bytes, messages });
-        self.counts.files += u64::from(result.is_ok());
-        if matches!(result, Err(RecordError::Write { .. })) {
-            // The disk does not have it.
-            self.counts.requests -= requests;
-            self.counts.responses -= responses;
-            self.counts.bytes -= bytes;
-            self.counts.failed += messages;
+        let holds = current.holds();
+        let result = self.files.finish(current.store, holds);
+        match &result {
+            Ok(Ended::Named) => self.counts.files += 1,
+            Ok(Ended::Waits) => self.names_at = Some(Instant::now() + self.retry_every),
+            Err(_) => self.lose(holds),
         }
         (self.counts.deleted_files, self.counts.deleted) = self.files.deleted();
-        result
+        result.map(|_| ())
+    }
+
+    /// Tries again to name the files that have not got their names.
+    fn retry_names(&mut self) {
+        if !self.files.has_waiting() {
+            return;
+        }
+        let retried = self.files.retry();
+        self.counts.files += retried.named;
+        retried.lost.into_iter().for_each(|holds| self.lose(holds));
+        (self.counts.deleted_files, self.counts.deleted) = self.files.deleted();
+        self.names_at = self.files.has_waiting().then(|| Instant::now() + self.retry_every);
+    }
+
+    /// What was counted as written is not there.
+    fn lose(&mut self, holds: Holds) {
+        self.counts.requests -= holds.requests;
+        self.counts.responses -= holds.responses;
+        self.counts.bytes -= holds.bytes;
+        self.counts.failed += holds.messages();
     }
 
     /// What was in a file that somebody removed is not in the recording.
@@ -319,12 +351,9 @@ impl<F: Files> Recorder<F> {
         let Some(current) = self.current.take_if(|current| current.store.is_removed()) else {
             return;
         };
-        let messages = current.messages();
-        self.counts.requests -= current.requests;
-        self.counts.responses -= current.responses;
-        self.counts.bytes -= current.good;
-        self.counts.failed += messages;
-        tracing::error!("{}", RecordError::Removed { path: current.path, messages });
+        let (path, messages) = (current.path.clone(), current.messages());
+        self.lose(current.holds());
+        tracing::error!("{}", RecordError::Removed { path, messages });
         self.files.discard(current.store);
     }
 
@@ -377,6 +406,10 @@ impl<F: Files> Recorder<F> {
 impl<S: Store> Current<S> {
     fn messages(&self) -> u64 {
         self.requests + self.responses
+    }
+
+    fn holds(&self) -> Holds {
+        Holds { bytes: self.good, requests: self.requests, responses: self.responses }
     }
 
     /// Writes these records, behind the file's first one, and counts those that are in the file.
@@ -445,6 +478,7 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
+    use crate::record::files::Retried;
     use crate::record::tests::{info, read_all, request};
 
     const ALL: [Compression; 3] = [Compression::Plain, Compression::Gzip, Compression::Zstd];
@@ -457,6 +491,7 @@ mod tests {
         stuck: bool,
         removed: bool,
         lies: bool,
+        nameless: bool,
     }
 
     #[derive(Clone, Default)]
@@ -515,6 +550,22 @@ mod tests {
     struct Disks {
         waiting: Vec<Shared>,
         finished: Rc<RefCell<Vec<Holds>>>,
+        nameless: Vec<(Shared, Holds)>,
+        discarded: Rc<RefCell<u32>>,
+    }
+
+    impl Disks {
+        /// As a real file: it gets its name only where it ends as it should.
+        fn settle(&mut self, mut file: Shared, holds: Holds) -> Ended {
+            let len = file.bytes().len() as u64;
+            let is_whole = len == holds.bytes || file.cut_back(holds.bytes).is_ok();
+            if is_whole && !file.0.borrow().nameless {
+                self.finished.borrow_mut().push(holds);
+                return Ended::Named;
+            }
+            self.nameless.push((file, holds));
+            Ended::Waits
+        }
     }
 
     impl Files for Disks {
@@ -531,14 +582,36 @@ mod tests {
             }
         }
 
-        fn finish(&mut self, mut file: Shared, holds: Holds) -> Result<(), RecordError> {
+        fn finish(&mut self, mut file: Shared, holds: Holds) -> Result<Ended, RecordError> {
             let path = PathBuf::from("d.warc");
             file.sync().map_err(|cause| RecordError::Write { path, cause })?;
-            self.finished.borrow_mut().push(holds);
-            Ok(())
+            Ok(self.settle(file, holds))
         }
 
-        fn discard(&mut self, _: Shared) {}
+        fn retry(&mut self) -> Retried {
+            let mut retried = Retried::default();
+            for (mut file, holds) in std::mem::take(&mut self.nameless) {
+                if file.sync().is_err() {
+                    retried.lost.push(holds);
+                } else if self.settle(file, holds) == Ended::Named {
+                    retried.named += 1;
+                }
+            }
+            retried
+        }
+
+        fn has_waiting(&self) -> bool {
+            !self.nameless.is_empty()
+        }
+
+        fn give_up(&mut self) -> Option<RecordError> {
+            let (path, cause) = (PathBuf::from("d.warc"), ErrorKind::Other.into());
+            self.nameless.pop().map(|_| RecordError::Torn { path, cause })
+        }
+
+        fn discard(&mut self, _: Shared) {
+            *self.discarded.borrow_mut() += 1;
+        }
 
         fn deleted(&self) -> (u64, u64) {
             (0, 0)
@@ -644,7 +717,7 @@ mod tests {
             let mut found = Vec::new();
             for (disk, holds) in used.iter().zip(finished.borrow().iter()) {
                 let (messages, damages) = read_all(&disk.bytes());
-                assert_eq!((damages.len(), messages.len() as u64), (0, holds.messages));
+                assert_eq!((damages.len(), messages.len() as u64), (0, holds.messages()));
                 assert_eq!(holds.bytes, disk.bytes().len() as u64);
                 assert!(holds.bytes <= 4000 || messages.len() == 1, "{holds:?}");
                 found.extend(messages.into_iter().map(|message| message.raw));
@@ -663,11 +736,11 @@ mod tests {
         let disks = [Shared::with_room(1 << 20), Shared::with_room(1 << 20)];
         let rotate = Rotate { bytes: None, age: Some(Duration::ZERO) };
         let mut recorder = begin(&disks, Compression::Plain, rotate);
-        recorder.rotate_by_age();
+        recorder.keep_up();
         assert_eq!((recorder.rotate_at(), recorder.counts().files), (None, 0), "it is empty");
         recorder.record(&get());
         assert!(recorder.rotate_at().is_some());
-        recorder.rotate_by_age();
+        recorder.keep_up();
         assert_eq!((recorder.counts().files, recorder.counts().requests), (1, 1));
         assert!(disks[1].bytes().is_empty());
         recorder.record(&get());
@@ -720,6 +793,63 @@ mod tests {
         assert_eq!((counts.requests, counts.failed, counts.files), (1, 1, 1));
         assert!(counts.bytes <= len && counts.bytes > 1000, "{} of {len}", counts.bytes);
         assert!(matches!(result, Err(RecordError::Write { .. })), "{result:?}");
+    }
+
+    #[test]
+    fn a_file_with_part_of_a_record_at_its_end_waits_until_that_is_cut_off() {
+        let disks = [Shared::with_room(3000), Shared::with_room(1 << 20)];
+        let rotate = Rotate { bytes: Some(100_000), age: Some(Duration::from_secs(3600)) };
+        let mut recorder = begin(&disks, Compression::Plain, rotate);
+        let finished = Rc::clone(&recorder.files.finished);
+        disks[0].set().stuck = true;
+        (0..4).for_each(|seed| recorder.record(&noise(1000, seed)));
+        recorder.flush();
+        recorder.next_file();
+        let torn = disks[0].bytes().len() as u64;
+        assert!(recorder.counts().bytes < torn && recorder.due_at().is_some());
+        assert_eq!((recorder.counts().files, finished.borrow().len()), (0, 0), "it has no name");
+
+        recorder.keep_up();
+        assert_eq!((recorder.counts().files, recorder.names_at.is_some()), (0, true));
+        disks[0].set().stuck = false;
+        recorder.keep_up();
+        assert_eq!((recorder.counts().files, recorder.names_at), (1, None));
+        let (messages, damages) = read_all(&disks[0].bytes());
+        assert_eq!((messages.len() as u64, damages.len()), (recorder.counts().requests, 0));
+        let (counts, result) = recorder.finish();
+        result.expect("all have their names");
+        assert_eq!(counts.requests + counts.failed, 4);
+    }
+
+    #[test]
+    fn a_file_that_never_gets_its_name_is_said_at_the_end_and_one_that_the_disk_lost_is_counted() {
+        for lies in [false, true] {
+            let disks = [Shared::with_room(1 << 20), Shared::with_room(1 << 20)];
+            let rotate = Rotate { bytes: Some(2000), age: None };
+            let mut recorder = begin(&disks, Compression::Plain, rotate);
+            disks[0].set().nameless = true;
+            (0..2).for_each(|seed| recorder.record(&noise(1000, seed)));
+            recorder.flush();
+            assert_eq!((recorder.counts().requests, recorder.counts().files), (2, 0));
+            disks[0].set().lies = lies;
+            let (counts, result) = recorder.finish();
+            let lost = u64::from(lies);
+            assert_eq!((counts.requests, counts.failed, counts.files), (2 - lost, lost, 1));
+            assert_eq!(result.is_err(), !lies, "{result:?}");
+        }
+    }
+
+    #[test]
+    fn a_recording_that_ends_before_its_first_message_leaves_no_file() {
+        for messages in [0, 1] {
+            let disk = Shared::with_room(1 << 20);
+            let mut recorder = begin(&[disk], Compression::Plain, Rotate::default());
+            let discarded = Rc::clone(&recorder.files.discarded);
+            (0..messages).for_each(|_| recorder.record(&get()));
+            recorder.flush();
+            drop(recorder);
+            assert_eq!(*discarded.borrow(), 1 - messages);
+        }
     }
 
     #[test]
