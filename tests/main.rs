@@ -6,6 +6,7 @@
 mod convert;
 mod corpus;
 mod demo;
+mod dictionary;
 mod fidelity;
 mod fixtures;
 mod fuzz_seeds;
@@ -23,6 +24,7 @@ mod rights;
 mod secrets;
 mod several_files;
 mod support;
+mod truncated;
 mod usage;
 mod v2_faults;
 mod v2_trouble;

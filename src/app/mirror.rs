@@ -9,7 +9,7 @@ use super::intake::Intake;
 use super::live::Live;
 use super::pipeline::Pipeline;
 use super::queue::{Budget, Budgets, Permit, WhenFull};
-use super::record::info;
+use super::record::{info, plan};
 use super::running::Running;
 use super::schedule::{Pace, Timetable};
 use super::secrets::Secrets;
@@ -161,15 +161,16 @@ fn recorder(args: &MirrorArgs, run: &str) -> anyhow::Result<Option<(Recorder, Se
     let Some(file) = &args.record else {
         let secrets = &how.secrets;
         let is_about_secrets = secrets.keep_secrets || secrets.redact_key.is_some();
-        if how.overwrite || !how.rotate.is_empty() || is_about_secrets {
+        let is_about_files = how.overwrite || !how.rotate.is_empty();
+        if is_about_files || is_about_secrets || how.zstd_dictionary.is_some() {
             bail!(
-                "--overwrite, --rotate, --keep, --keep-secrets and --redact-key are about a recording; name \
-                 one with --record"
+                "--overwrite, --rotate, --keep, --zstd-dictionary, --keep-secrets and --redact-key are about a \
+                 recording; name one with --record"
             );
         }
         return Ok(None);
     };
-    let plan = config::plan(file, how)?;
+    let plan = plan(file, how)?;
     let secrets = Secrets::new(&how.secrets)?;
     let info = info(&args.capture, &args.limits, run, &secrets);
     Ok(Some((Recorder::create(&plan, &info)?, secrets)))

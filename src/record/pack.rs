@@ -11,6 +11,8 @@ use std::path::Path;
 
 use flate2::{Compress, FlushCompress, Status};
 
+use super::dictionary::Dictionary;
+
 /// gzip's fastest level.
 const GZIP_LEVEL: u32 = 1;
 /// zstd's fastest ordinary level.
@@ -61,7 +63,10 @@ impl fmt::Display for Compression {
 }
 
 /// See the module's description.
-pub struct Packer(State);
+pub struct Packer {
+    state: State,
+    dictionary: Option<Dictionary>,
+}
 
 enum State {
     Plain,
@@ -71,7 +76,7 @@ enum State {
 
 impl fmt::Debug for Packer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
+        f.write_str(match self.state {
             State::Plain => "Packer(plain)",
             State::Gzip(_) => "Packer(gzip)",
             State::Zstd(_) => "Packer(zstd)",
@@ -82,24 +87,40 @@ impl fmt::Debug for Packer {
 impl Packer {
     /// One for a recording.
     pub fn new(compression: Compression) -> io::Result<Self> {
-        Ok(Self(match compression {
+        Self::with_dictionary(compression, None)
+    }
+
+    /// One for a recording whose records are packed with this dictionary, as far as zstd packs them.
+    pub fn with_dictionary(
+        compression: Compression,
+        dictionary: Option<&Dictionary>,
+    ) -> io::Result<Self> {
+        let dictionary = dictionary.filter(|_| compression == Compression::Zstd);
+        let state = match compression {
             Compression::Plain => State::Plain,
             Compression::Gzip => {
                 State::Gzip(Compress::new(flate2::Compression::new(GZIP_LEVEL), false))
             }
             Compression::Zstd => {
-                let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+                let bytes = dictionary.map_or(&[][..], Dictionary::bytes);
+                let mut compressor = zstd::bulk::Compressor::with_dictionary(ZSTD_LEVEL, bytes)?;
                 // As gzip has: what is damaged shall be noticed.
                 compressor.include_checksum(true)?;
                 State::Zstd(compressor)
             }
-        }))
+        };
+        Ok(Self { state, dictionary: dictionary.cloned() })
+    }
+
+    /// What stands before a file's first record.
+    pub fn preamble(&self) -> &[u8] {
+        self.dictionary.as_ref().map_or(&[], Dictionary::frame)
     }
 
     /// Appends the stored form of a record. On an error, which only lack of memory can be, `out` is as it was.
     pub fn pack(&mut self, record: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         let start = out.len();
-        let result = match &mut self.0 {
+        let result = match &mut self.state {
             State::Plain => {
                 out.extend_from_slice(record);
                 Ok(())

@@ -22,7 +22,7 @@ use crate::model::{Completion, Message};
 
 use super::encode::{Encoder, kind_of};
 use super::files::{Files, Series};
-use super::pack::{Compression, Packer};
+use super::pack::Packer;
 use super::trouble::RecordError;
 use super::warc::{Kind, WarcInfo};
 use current::Current;
@@ -73,7 +73,9 @@ impl Recorder {
     /// Makes the first file, with its `warcinfo` record. The output must name files, see [`Plan::series`].
     pub fn create(plan: &Plan, info: &WarcInfo) -> Result<Self, RecordError> {
         let series = plan.series()?;
-        let mut recorder = Self::begin(series, info, plan.compression, plan.rotate)?;
+        let packer = Packer::with_dictionary(plan.compression, plan.dictionary.as_ref());
+        let packer = packer.map_err(RecordError::Memory)?;
+        let mut recorder = Self::begin(series, info, packer, plan.rotate)?;
         recorder.counts.file = plan.output.display().to_string();
         Ok(recorder)
     }
@@ -94,7 +96,7 @@ impl<F: Files> Recorder<F> {
     pub fn begin(
         files: F,
         info: &WarcInfo,
-        compression: Compression,
+        packer: Packer,
         rotate: Rotate,
     ) -> Result<Self, RecordError> {
         let mut recorder = Self {
@@ -102,7 +104,7 @@ impl<F: Files> Recorder<F> {
             rotate,
             info: info.clone(),
             encoder: Encoder::new(&info.run),
-            packer: Packer::new(compression).map_err(RecordError::Memory)?,
+            packer,
             record: Vec::new(),
             pending: Vec::with_capacity(WRITE_AT + WRITE_AT / 4),
             ends: Vec::new(),
@@ -119,16 +121,17 @@ impl<F: Files> Recorder<F> {
         Ok(recorder)
     }
 
-    /// Takes a message into the recording. One that is not whole, or whose body was not kept, is
-    /// counted as failed: the files hold whole messages only.
+    /// Takes a message into the recording. One that is called whole, but whose body nobody kept, is counted as
+    /// failed: only one that is known not to be whole is marked so in the file.
     pub fn record(&mut self, message: &Message) {
+        let is_whole = message.completion == Completion::Complete;
         let body_missing = message.body_len > 0 && message.wire_body().is_empty();
-        let is_whole = message.completion == Completion::Complete && !body_missing;
-        if !is_whole || self.is_paused() {
+        if (is_whole && body_missing) || self.is_paused() {
             self.counts.failed += 1;
             return;
         }
         self.counts.redacted += u64::from(message.redacted > 0);
+        self.counts.truncated += u64::from(!is_whole);
         self.record.clear();
         self.encoder.message(&mut self.record, message, &message.raw);
         // Where that fails, so does the flush, which says why.

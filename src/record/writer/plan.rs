@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::record::dictionary::Dictionary;
 use crate::record::files::{Existing, Keep, Series};
 use crate::record::names::{NameError, Names};
 use crate::record::pack::Compression;
@@ -32,6 +33,8 @@ pub struct Plan {
     pub output: PathBuf,
     /// How records are stored.
     pub compression: Compression,
+    /// What zstd packs them with, to the same file's beginning.
+    pub dictionary: Option<Dictionary>,
     /// What to do when a file is there.
     pub existing: Existing,
     /// When the next file begins.
@@ -46,6 +49,7 @@ impl Plan {
         Self {
             output: output.to_owned(),
             compression: Compression::of_name(output).unwrap_or_default(),
+            dictionary: None,
             existing: Existing::Refuse,
             rotate: Rotate::default(),
             keep: None,

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::record::files::{Ended, Holds, Retried, Store};
+use crate::record::pack::Compression;
 use crate::record::tests::{info, read_all, request};
 
 const ALL: [Compression; 3] = [Compression::Plain, Compression::Gzip, Compression::Zstd];
@@ -149,7 +150,8 @@ impl Files for Disks {
 #[track_caller]
 fn begin(disks: &[Shared], compression: Compression, rotate: Rotate) -> Recorder<Disks> {
     let disks = Disks { waiting: disks.to_vec(), ..Disks::default() };
-    let mut recorder = Recorder::begin(disks, &info(), compression, rotate).expect("begin");
+    let packer = Packer::new(compression).expect("a packer");
+    let mut recorder = Recorder::begin(disks, &info(), packer, rotate).expect("begin");
     recorder.retry_every = Duration::ZERO;
     recorder
 }
@@ -338,9 +340,11 @@ fn a_file_with_part_of_a_record_at_its_end_waits_until_that_is_cut_off() {
     assert_eq!((recorder.counts().files, recorder.names_at), (1, None));
     let (messages, damages) = read_all(&disks[0].bytes());
     assert_eq!((messages.len() as u64, damages.len()), (recorder.counts().requests, 0));
+    // The first message after trouble is the try.
+    recorder.record(&get());
     let (counts, result) = recorder.finish();
     result.expect("all have their names");
-    assert_eq!(counts.requests + counts.failed, 4);
+    assert_eq!((counts.requests + counts.failed, counts.files), (5, 2));
 }
 
 #[test]
@@ -375,15 +379,25 @@ fn a_recording_that_ends_before_its_first_message_leaves_no_file() {
 }
 
 #[test]
-fn a_message_that_is_not_whole_is_not_written() {
+fn a_message_that_is_not_whole_is_marked_and_one_without_its_body_is_not_written() {
     let disk = Shared::with_room(1 << 20);
-    let mut recorder = begin(&[disk], Compression::Plain, Rotate::default());
-    let mut message = get();
+    let mut recorder = begin(std::slice::from_ref(&disk), Compression::Plain, Rotate::default());
+    let mut message = request(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc");
     message.completion = Completion::Incomplete;
     recorder.record(&message);
-    message.completion = Completion::Complete;
-    message.body_len = 5;
-    recorder.record(&message);
+    // Its body is over the limit, so that it was not kept.
+    let mut large = get();
+    (large.completion, large.body_len) = (Completion::TooLarge, 1 << 40);
+    recorder.record(&large);
+    let mut lacking = get();
+    lacking.body_len = 5;
+    recorder.record(&lacking);
+    recorder.record(&get());
     let (counts, _) = recorder.finish();
-    assert_eq!((counts.requests, counts.failed), (0, 2));
+    assert_eq!((counts.requests, counts.failed, counts.truncated), (3, 1, 2));
+    let (messages, damages) = read_all(&disk.bytes());
+    assert_eq!(damages.len(), 0);
+    let marked: Vec<_> = messages.iter().map(|message| message.truncated).collect();
+    assert_eq!(marked, [true, true, false]);
+    assert_eq!((&messages[0].raw, &messages[1].raw), (&message.raw, &large.raw));
 }

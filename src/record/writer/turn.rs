@@ -134,7 +134,7 @@ impl<F: Files> Recorder<F> {
         if self.begun > 0 {
             self.info.started = now();
         }
-        let (mut record, mut head) = (Vec::new(), Vec::new());
+        let (mut record, mut head) = (Vec::new(), self.packer.preamble().to_vec());
         self.encoder.info(&mut record, &self.info, &name, self.begun);
         self.packer.pack(&record, &mut head).map_err(RecordError::Memory)?;
         self.begun += 1;
