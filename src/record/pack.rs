@@ -139,19 +139,24 @@ impl Packer {
 fn member(compress: &mut Compress, record: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     compress.reset();
     out.extend_from_slice(&GZIP_HEADER);
-    let mut rest = record;
+    let (mut taken, mut end) = (0, out.len());
     loop {
-        // Whatever it is given, deflate needs room to end.
-        out.reserve(rest.len() / 2 + 64);
-        let before = compress.total_in();
+        // Room for this record and no more: what is given is filled with zeros first, `compress_vec` does so with all
+        // that the buffer has, a megabyte at times. Whatever it is given, deflate needs room to end.
+        let rest = record.get(taken..).unwrap_or_default();
+        out.resize(end + rest.len() + rest.len() / 16 + 64, 0);
+        let room = out.get_mut(end..).unwrap_or_default();
+        let before = (compress.total_in(), compress.total_out());
         let status =
-            compress.compress_vec(rest, out, FlushCompress::Finish).map_err(io::Error::other)?;
-        let taken = usize::try_from(compress.total_in() - before).unwrap_or(usize::MAX);
-        rest = rest.get(taken..).unwrap_or_default();
+            compress.compress(rest, room, FlushCompress::Finish).map_err(io::Error::other)?;
+        let moved = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
+        taken = taken.saturating_add(moved(compress.total_in(), before.0));
+        end = end.saturating_add(moved(compress.total_out(), before.1)).min(out.len());
         if status == Status::StreamEnd {
             break;
         }
     }
+    out.truncate(end);
     out.extend_from_slice(&crc32fast::hash(record).to_le_bytes());
     // Modulo 2^32, as the format has it.
     out.extend_from_slice(&(record.len() as u32).to_le_bytes());
