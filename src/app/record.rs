@@ -48,7 +48,7 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     spawn("record", run.events(), Event::ConsumerEnded, || Ok(task.run().1?))?;
     let budgets = Budgets::new(
         1,
-        args.limits.queue.unwrap_or(queue::LIVE),
+        args.limits.queue.unwrap_or(queue::FILE),
         usize::try_from(args.limits.queue_bytes)?,
     );
     let intake = Intake::new(
