@@ -23,7 +23,8 @@ pub enum WhenFull {
 
 /// Messages that may wait by default behind a live capture: what more waits, comes late.
 pub const LIVE: usize = 4096;
-/// Behind a file: whoever reads it works in few long stretches, and leaves the processor to those who send in between.
+/// From a file: whoever reads it works in few long stretches, and leaves the processor to those who send in between. To a
+/// file: it need not be soon.
 pub const FILE: usize = 1 << 15;
 
 /// How often somebody who waits for room looks whether it is still of use.

@@ -48,7 +48,7 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     signals::install(run.events())?;
     let budgets = Budgets::new(
         1,
-        args.limits.queue.unwrap_or(queue::LIVE),
+        args.limits.queue.unwrap_or(queue::FILE),
         usize::try_from(args.limits.queue_bytes)?,
     );
     let intake = Intake::new(

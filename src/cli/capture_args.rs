@@ -67,7 +67,7 @@ pub struct LimitArgs {
     #[arg(long, env = "SHADOWTAP_MAX_BODY", default_value = "16MiB", value_parser = units::size, value_name = "SIZE")]
     pub max_body: u64,
 
-    /// Messages that may wait between capture and v2, for each target [default: 4096; of files 32768].
+    /// Messages that may wait between capture and v2, for each target [default: 4096; from or to files 32768].
     #[arg(long, env = "SHADOWTAP_QUEUE", value_name = "N")]
     pub queue: Option<usize>,
 
