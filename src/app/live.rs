@@ -40,15 +40,14 @@ pub struct Live {
 
 impl Live {
     /// Raises the right to capture, opens, and drops every right. On the main thread, before any
-    /// other thread is started.
+    /// other thread is started. On an error rights are left: the program ends, and takes away what it made.
     pub fn open(config: &LiveConfig) -> anyhow::Result<Self> {
         rights::raise();
-        let opened = LiveCapture::open(config);
+        let mut capture = LiveCapture::open(config)?;
         let left = rights::drop_all(false).context("cannot drop the right to capture")?;
         if left > 0 {
             tracing::warn!("{left} threads keep rights they do not need");
         }
-        let mut capture = opened?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC).context("cannot make an eventfd")?;
         capture.wake_on(wake.try_clone().context("cannot duplicate an eventfd")?);
         Ok(Self { capture, wake })

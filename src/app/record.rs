@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use crossbeam_channel::unbounded;
 
 use super::Exit;
@@ -81,7 +81,15 @@ pub fn plan(output: &Path, args: &RecordingArgs) -> anyhow::Result<Plan> {
         let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
         read.with_context(|| format!("--zstd-dictionary: cannot read {name}"))?;
         let dictionary = Dictionary::new(&bytes);
-        plan.dictionary = Some(dictionary.with_context(|| format!("--zstd-dictionary {name}"))?);
+        let dictionary = dictionary.with_context(|| format!("--zstd-dictionary {name}"))?;
+        let each = dictionary.frame().len() as u64;
+        if let Some(most) = plan.rotate.bytes.filter(|&most| most < 4 * each) {
+            bail!(
+                "each file begins with the dictionary, {each} bytes of --rotate's {most}; rotate at {} or more",
+                4 * each
+            );
+        }
+        plan.dictionary = Some(dictionary);
     }
     Ok(plan)
 }

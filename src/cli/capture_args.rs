@@ -63,11 +63,11 @@ pub struct CaptureArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
-    /// Largest body that is copied; a request with a larger one is counted and not sent.
+    /// Largest body that is copied; of a message with a larger one `record` writes the head, and nothing is sent.
     #[arg(long, env = "SHADOWTAP_MAX_BODY", default_value = "16MiB", value_parser = units::size, value_name = "SIZE")]
     pub max_body: u64,
 
-    /// Messages that may wait between capture and v2, for each target [default: 4096; from or to files 32768].
+    /// Messages that may wait between capture and v2, for each target [default: 4096; `replay` and `record` 32768].
     #[arg(long, env = "SHADOWTAP_QUEUE", value_name = "N")]
     pub queue: Option<usize>,
 

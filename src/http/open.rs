@@ -266,6 +266,17 @@ impl Open {
             (false, true) => Completion::TooLarge,
             (false, false) => Completion::Complete,
         };
+        if completion != Completion::Complete {
+            // Bytes of a body that may not be its own: of a response that perhaps has none, of a request that was answered
+            // before its body came. They may be the next message's, secrets and all.
+            if self.is_doubtful || self.expects_continue {
+                self.raw.truncate(self.head_len);
+                self.decoded.clear();
+            }
+            // Room for what never came.
+            self.raw.shrink_to_fit();
+            self.decoded.shrink_to_fit();
+        }
         let raw = Bytes::from(self.raw);
         let body = match (self.is_kept, self.is_chunked) {
             (false, _) => Bytes::new(),

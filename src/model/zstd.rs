@@ -27,12 +27,15 @@ pub struct Frames<R> {
     is_at_border: bool,
     /// The first bytes of a frame of data, looked at and not yet decompressed.
     ahead: Vec<u8>,
+    /// Whether the last room was filled, so that the decoder may have more without further input.
+    owes: bool,
 }
 
 impl<R: BufRead> Frames<R> {
     /// Reads frames from here.
     pub fn new(input: R) -> io::Result<Self> {
-        Ok(Self { input, decoder: Decoder::new()?, is_at_border: true, ahead: Vec::new() })
+        let (decoder, ahead) = (Decoder::new()?, Vec::new());
+        Ok(Self { input, decoder, is_at_border: true, ahead, owes: false })
     }
 
     /// Goes to the next frame of data; false at the end of the stream.
@@ -88,18 +91,27 @@ impl<R: BufRead> Read for Frames<R> {
             if self.is_at_border && !self.begin()? {
                 return Ok(0);
             }
-            let is_ahead = !self.ahead.is_empty();
-            let bytes = if is_ahead { self.ahead.as_slice() } else { self.input.fill_buf()? };
-            let is_end = bytes.is_empty();
+            // What was decoded and had no room before comes before the input is asked: a pipe may have nothing yet.
+            let is_owed = std::mem::take(&mut self.owes);
+            let is_ahead = !is_owed && !self.ahead.is_empty();
+            let bytes = if is_owed {
+                &[][..]
+            } else if is_ahead {
+                self.ahead.as_slice()
+            } else {
+                self.input.fill_buf()?
+            };
+            let is_end = !is_owed && bytes.is_empty();
             let (mut from, mut to) = (InBuffer::around(bytes), OutBuffer::around(&mut *room));
             let wanted = self.decoder.run(&mut from, &mut to)?;
             let (taken, made) = (from.pos(), to.pos());
             if is_ahead {
                 self.ahead.drain(..taken.min(self.ahead.len()));
-            } else {
+            } else if !is_owed {
                 self.input.consume(taken);
             }
             self.is_at_border = wanted == 0;
+            self.owes = made == room.len() && wanted > 0;
             if made > 0 {
                 return Ok(made);
             }
@@ -169,6 +181,32 @@ mod tests {
             let want = (!borders.contains(&len)).then_some(ErrorKind::UnexpectedEof);
             assert_eq!(error, want, "{len} of {}", stream.len());
         }
+    }
+
+    #[test]
+    fn what_is_decoded_is_given_out_before_more_is_asked_for() {
+        use std::io::Write as _;
+        // A block of a frame, flushed; the frame goes on, and nobody knows when.
+        struct Silence;
+        impl Read for Silence {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(ErrorKind::WouldBlock.into())
+            }
+        }
+        let bytes: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("memory");
+        encoder.write_all(&bytes).expect("memory");
+        encoder.flush().expect("memory");
+        let stream = Cursor::new(encoder.get_ref().clone()).chain(Silence);
+        let mut frames = Frames::new(BufReader::new(stream)).expect("memory");
+        let (mut all, mut room) = (Vec::new(), [0; 1000]);
+        let error = loop {
+            match frames.read(&mut room) {
+                Ok(len) => all.extend_from_slice(&room[..len]),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((all == bytes, error.kind()), (true, ErrorKind::WouldBlock));
     }
 
     #[test]

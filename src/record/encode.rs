@@ -18,6 +18,10 @@ use super::warc::{
     Kind, RecordId, Truncated, VERSION, WarcInfo, field, push_date, push_digest, push_seconds,
 };
 
+/// Bytes of a `WARC-Target-URI`; of a longer one the server's own stands there, and other tools can read the record. RFC 9110
+/// section 4.1 asks for 8000 at least.
+const MAX_URI: usize = 16 << 10;
+
 /// Makes records. One for each run, so that every file of it shares identifiers.
 #[derive(Debug)]
 pub struct Encoder {
@@ -116,6 +120,10 @@ impl Encoder {
             Start::Request { .. } => {
                 let start = out.len();
                 uri::push_target_uri(out, message);
+                if out.len() - start > MAX_URI {
+                    out.truncate(start);
+                    uri::push_server_uri(out, message.server);
+                }
                 let uri = out.get(start..).unwrap_or_default().into();
                 let is_whole = message.completion != Completion::Incomplete;
                 let last_byte = is_whole.then_some(message.last_byte);
@@ -220,6 +228,20 @@ mod tests {
         let mut out = Vec::new();
         encoder.message(&mut out, message, &message.raw);
         String::from_utf8(out).expect("ascii")
+    }
+
+    #[test]
+    fn a_uri_beyond_any_use_is_that_of_the_server_for_request_and_response() {
+        let mut encoder = Encoder::new("run");
+        let head = [b"GET /".to_vec(), vec![b'"'; 6000], b" HTTP/1.1\r\n\r\n".to_vec()].concat();
+        let long = encoded(&mut encoder, &request(&head));
+        assert!(long.contains("WARC-Target-URI: http://10.0.0.2:8080/\r\n"), "{}", &long[..500]);
+        assert!(long.contains(&String::from_utf8_lossy(&head)[..]), "the block is whole");
+        let answer = encoded(&mut encoder, &response(b"HTTP/1.1 204 N\r\n\r\n", Some(3)));
+        assert!(answer.contains("WARC-Target-URI: http://10.0.0.2:8080/\r\n"), "{answer}");
+        let head = [b"GET /".to_vec(), vec![b'"'; 5000], b" HTTP/1.1\r\n\r\n".to_vec()].concat();
+        let short = encoded(&mut encoder, &request(&head));
+        assert!(short.contains(&format!("http://10.0.0.2:8080/{}\r\n", "%22".repeat(5000))));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Recordings: HTTP messages written to and read from WARC files (ISO 28500), and files of other tools.
 //!
-//! In come whole messages from the capture side, out comes a file that every WARC tool reads; and
+//! In come messages from the capture side, out comes a file that every WARC tool reads; and
 //! the other way, a file in, messages as they were on the wire out. [`warc`] holds the words of the
 //! format, [`encode`] makes one record, [`pack`] compresses it (with a [`dictionary`], if there is one), [`writer`] puts records into files and survives their
 //! trouble ([`trouble`] names it), [`files`] makes and finishes files, [`names`] names them, [`task`] is the thread around it, [`reader`] reads.

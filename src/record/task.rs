@@ -1,6 +1,6 @@
 //! The thread around a [`Recorder`]: takes batches of messages, writes them, publishes its counts.
 //!
-//! In come batches from the capture side over a bounded channel, each message with a guard that
+//! In come batches from the capture side over a channel that its queue bounds, each message with a guard that
 //! gives its share of the queue back when it is dropped: here, as soon as the message is in the
 //! writer's buffer. Guaranteed: what was taken is in the file within [`FLUSH_EVERY`], or counted
 //! as failed; when the senders are gone, everything is written and on the disk before

@@ -120,7 +120,7 @@ pub struct ReplayConfig {
     pub host: HostHeader,
     /// Names this run in the marker field, `X-Shadowtap: <run>-<n>`.
     pub marker_run: String,
-    /// The longest an exchange may take, from its turn to the last byte of the answer.
+    /// The longest an exchange may take, from when it leaves to the last byte of the answer.
     pub timeout: Duration,
     /// The longest it may take to connect, name lookup not included.
     pub connect_timeout: Duration,

@@ -151,7 +151,15 @@ impl Redactor {
             at = line.end + 1;
             // What continues a line may be a field of its own to another reader.
             let mut hidden = line.start;
-            for start in starts(bytes, &line) {
+            for (n, start) in starts(bytes, &line).enumerate() {
+                if n == MAX_STARTS {
+                    let rest = trimmed(bytes, hidden.max(start)..line.end);
+                    let secret = bytes.get(rest.clone()).unwrap_or_default();
+                    if names_secret(secret) {
+                        edits.push(Edit { value: self.hash(secret), place: rest });
+                    }
+                    break;
+                }
                 let Some((carrier, value)) = secret_field(bytes, start..line.end) else { continue };
                 secrets(bytes, carrier, value, |place| {
                     let secret = bytes.get(place.clone()).unwrap_or_default();
@@ -182,6 +190,18 @@ impl Redactor {
 
 /// Length of a replaced value.
 const VALUE_LEN: usize = SECRET_PREFIX.len() + SECRET_DIGITS;
+
+/// Lines of one folded field that are each looked at as a field of their own, since another reader may: looking costs
+/// the length of what is left. Of a field with more lines all that follows is one secret, if it names one anywhere.
+const MAX_STARTS: usize = 64;
+
+/// Whether the name of a field that carries secrets stands somewhere in these bytes.
+fn names_secret(bytes: &[u8]) -> bool {
+    let lower = bytes.to_ascii_lowercase();
+    FIELDS.iter().any(|(name, _)| {
+        memchr::memmem::find(&lower, name.to_ascii_lowercase().as_bytes()).is_some()
+    })
+}
 
 /// Where the fields begin: behind the start line, and the empty ones before it.
 fn fields_start(head: &[u8]) -> usize {
@@ -424,6 +444,21 @@ mod tests {
         ] {
             assert_eq!(shown(lines), want);
         }
+    }
+
+    #[test]
+    fn of_a_field_of_very_many_lines_the_rest_is_one_secret_if_it_may_hold_one() {
+        let many = |last: &str| format!("A: b\r\n{}{last}\r\nB: c\r\n", " x\r\n".repeat(100));
+        assert_eq!(shown(&many(" y")), many(" y"));
+        let redactor = redactor(b"0123456789abcdef");
+        let lines = many(" cOOkie: s=t; u");
+        let edits = redactor.edits(lines.as_bytes(), 0);
+        let places: Vec<&str> = edits.iter().map(|edit| &lines[edit.place.clone()]).collect();
+        assert!(places.len() == 1 && places[0].ends_with("x\r\n cOOkie: s=t; u"), "{places:?}");
+        // As many bytes as a head may have: looked at a few times, not once for each line.
+        let lines = format!("A: b\r\n{}B: c\r\n", " Cookie:\r\n".repeat(26_000));
+        let edits = redactor.edits(lines.as_bytes(), 0);
+        assert!(edits.len() < MAX_STARTS && edits.iter().any(|edit| edit.place.len() > 200_000));
     }
 
     #[test]

@@ -24,12 +24,14 @@ pub(super) struct Making {
     /// Where it will be.
     pub(super) path: PathBuf,
     pub(super) begun: jiff::Timestamp,
+    /// Which file of this run it is: clocks may step back.
+    pub(super) nth: u64,
 }
 
 impl Series {
     /// Makes a file of the first name that is free.
     pub(super) fn make(&mut self) -> Result<(File, Making), RecordError> {
-        let begun = jiff::Timestamp::now();
+        let (begun, nth) = (jiff::Timestamp::now(), self.next_nth());
         let mut number = self.names.next_number(begun);
         let last = number.saturating_add(TRIES);
         loop {
@@ -41,7 +43,7 @@ impl Series {
                 Err(error) if error.kind() == ErrorKind::NotFound => match create_new(&at) {
                     Ok(file) => {
                         self.names.took(begun, number);
-                        return Ok((file, Making { at, path, begun }));
+                        return Ok((file, Making { at, path, begun, nth }));
                     }
                     Err(error) if error.kind() == ErrorKind::AlreadyExists => Some(at.clone()),
                     Err(error) => return Err(fail(error)),
@@ -57,7 +59,7 @@ impl Series {
 
     /// Makes the one file, whatever is there.
     pub(super) fn make_over(&mut self) -> Result<(File, Making), RecordError> {
-        let begun = jiff::Timestamp::now();
+        let (begun, nth) = (jiff::Timestamp::now(), self.next_nth());
         let name = self.names.name(begun, 1);
         // Somebody else's link may lead to a file that is not to be lost.
         let user = rustix::process::geteuid().as_raw();
@@ -69,10 +71,10 @@ impl Series {
         let path = fs::canonicalize(&name).unwrap_or(name);
         let can_rename = self.can_rename && path.parent().is_none_or(may_write);
         if fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
-            return open_in_place(path, begun);
+            return open_in_place(path, begun, nth);
         }
         if !can_rename {
-            let made = open_in_place(path, begun)?;
+            let made = open_in_place(path, begun, nth)?;
             let emptied = made.0.set_len(0);
             let own = emptied.and_then(|()| made.0.set_permissions(Permissions::from_mode(0o600)));
             own.map_err(|cause| RecordError::Create { path: made.1.path.clone(), cause })?;
@@ -85,13 +87,17 @@ impl Series {
             _ => {}
         }
         let file = create_new(&at).map_err(fail)?;
-        Ok((file, Making { at, path, begun }))
+        Ok((file, Making { at, path, begun, nth }))
     }
 }
 
 /// A device or a pipe is written as it is: it can be neither replaced nor cut back.
-fn open_in_place(path: PathBuf, begun: jiff::Timestamp) -> Result<(File, Making), RecordError> {
+fn open_in_place(
+    path: PathBuf,
+    begun: jiff::Timestamp,
+    nth: u64,
+) -> Result<(File, Making), RecordError> {
     let file = open_to_write(&path);
     let file = file.map_err(|cause| RecordError::Create { path: path.clone(), cause })?;
-    Ok((file, Making { at: path.clone(), path, begun }))
+    Ok((file, Making { at: path.clone(), path, begun, nth }))
 }

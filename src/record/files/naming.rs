@@ -54,7 +54,7 @@ impl Series {
 
     /// Gives the file its name, or one with a number where somebody has taken it meanwhile.
     fn name(&mut self, making: &Making) -> Result<PathBuf, RecordError> {
-        let Making { at, path, begun } = making;
+        let Making { at, path, begun, .. } = making;
         if at == path {
             return Ok(path.clone());
         }
@@ -86,6 +86,7 @@ impl Series {
         {
             let name = oldest.making.at.display();
             tracing::error!("{name} stays as it is: more than {MAX_WAITING} files wait for names");
+            self.given_up = self.given_up.take().or(oldest.why);
         }
     }
 }

@@ -26,15 +26,19 @@ pub struct Series {
     pub(super) making: Option<Making>,
     /// Finished files without their name, the oldest first.
     pub(super) waiting: VecDeque<Waiting>,
+    /// What went wrong with one that waits no more.
+    pub(super) given_up: Option<RecordError>,
     finished: VecDeque<Finished>,
     deleted: (u64, u64),
+    /// Files begun so far.
+    begun: u64,
 }
 
 /// A finished file.
 #[derive(Debug)]
 struct Finished {
     path: PathBuf,
-    begun: jiff::Timestamp,
+    nth: u64,
     id: (u64, u64),
     holds: Holds,
 }
@@ -50,8 +54,10 @@ impl Series {
             can_rename,
             making: None,
             waiting: VecDeque::new(),
+            given_up: None,
             finished: VecDeque::new(),
             deleted: (0, 0),
+            begun: 0,
         }
     }
 
@@ -66,12 +72,18 @@ impl Series {
         self
     }
 
+    /// Which file of this run the next one is.
+    pub(super) fn next_nth(&mut self) -> u64 {
+        self.begun += 1;
+        self.begun
+    }
+
     /// A file has its name: one more that may be deleted.
     fn named(&mut self, waiting: Waiting, path: PathBuf) {
-        let Waiting { making: Making { begun, .. }, id, holds, .. } = waiting;
+        let Waiting { making: Making { nth, .. }, id, holds, .. } = waiting;
         // One that waited may be older than others that have theirs.
-        let place = self.finished.partition_point(|other| other.begun <= begun);
-        self.finished.insert(place, Finished { path, begun, id, holds });
+        let place = self.finished.partition_point(|other| other.nth <= nth);
+        self.finished.insert(place, Finished { path, nth, id, holds });
         self.prune();
     }
 
@@ -79,18 +91,26 @@ impl Series {
     fn prune(&mut self) {
         while let Some(oldest) = self.finished.front().filter(|_| self.is_too_much()) {
             let name = oldest.path.display();
-            if is_ours(&oldest.path, oldest.id) {
-                if let Err(error) = fs::remove_file(&oldest.path) {
+            // Otherwise somebody took it away: it is no longer this run's.
+            let is_there = is_ours(&oldest.path, oldest.id);
+            let deleted = is_there.and_then(|is_there| match is_there {
+                true => fs::remove_file(&oldest.path).map(|()| true),
+                false => Ok(false),
+            });
+            let is_deleted = match deleted {
+                Ok(is_deleted) => is_deleted,
+                Err(error) => {
                     tracing::warn!("cannot delete {name}, which --keep is done with: {error}");
                     return;
                 }
+            };
+            if is_deleted {
                 let messages = oldest.holds.messages();
                 self.deleted = (self.deleted.0 + 1, self.deleted.1 + messages);
                 tracing::info!(
                     "deleted {name}, the oldest file, with {messages} messages (--keep)"
                 );
             }
-            // Otherwise somebody took it away: it is no longer this run's.
             self.finished.pop_front();
         }
     }
@@ -147,8 +167,9 @@ impl Files for Series {
         let mut retried = Retried::default();
         for mut waiting in std::mem::take(&mut self.waiting) {
             let at = waiting.making.at.clone();
-            if !is_ours(&at, waiting.id) {
-                tracing::warn!("{} was taken away; its name is no longer tried", at.display());
+            if matches!(is_ours(&at, waiting.id), Ok(false)) {
+                tracing::error!("{} was taken away before it had its name", at.display());
+                retried.lost.push(waiting.holds);
                 continue;
             }
             match self.settle(&mut waiting) {
@@ -175,13 +196,15 @@ impl Files for Series {
     }
 
     fn give_up(&mut self) -> Option<RecordError> {
-        std::mem::take(&mut self.waiting).into_iter().find_map(|waiting| waiting.why)
+        let waiting = std::mem::take(&mut self.waiting);
+        waiting.into_iter().find_map(|waiting| waiting.why).or(self.given_up.take())
     }
 
     fn discard(&mut self, file: File) {
         let Some(making) = self.making.take() else { return };
         let ours = file.metadata().ok().filter(fs::Metadata::is_file);
-        if ours.is_some_and(|meta| is_ours(&making.at, (meta.dev(), meta.ino()))) {
+        let is_there = |meta: fs::Metadata| is_ours(&making.at, (meta.dev(), meta.ino()));
+        if ours.is_some_and(|meta| matches!(is_there(meta), Ok(true))) {
             // Left behind, it is an empty file.
             let _ = fs::remove_file(&making.at);
         }

@@ -4,7 +4,7 @@
 //! as there are any.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -41,9 +41,13 @@ pub(super) fn may_write(dir: &Path) -> bool {
     (meta.mode() >> shift) & write_and_search == write_and_search
 }
 
-/// Whether this is the name of the file with this number on this device.
-pub(super) fn is_ours(path: &Path, id: (u64, u64)) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|meta| (meta.dev(), meta.ino()) == id)
+/// Whether this is the name of the file with this number on this device; an error if that cannot be told.
+pub(super) fn is_ours(path: &Path, id: (u64, u64)) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) => Ok((meta.dev(), meta.ino()) == id),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Renames, and fails where the new name exists.
