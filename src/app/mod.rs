@@ -8,6 +8,7 @@ pub mod convert;
 pub mod demo;
 pub mod doctor;
 pub mod files;
+pub mod follow;
 pub mod inspect;
 pub mod intake;
 pub mod live;

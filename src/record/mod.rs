@@ -36,7 +36,7 @@ pub use gor::GorReader;
 pub use har::HarReader;
 pub use links::Links;
 pub use pack::Compression;
-pub use reader::{Reader, is_warc};
+pub use reader::{Next, Reader, is_warc};
 pub use recorded::{Damage, DamageKind, Item, Limits, ReadCounts, RecordedMessage};
 pub use task::{Prepare, RecordTask};
 pub use trouble::RecordError;
