@@ -12,6 +12,7 @@ pub mod follow;
 pub mod inspect;
 pub mod intake;
 pub mod live;
+mod made;
 pub mod mirror;
 pub mod pipeline;
 pub mod priority;

@@ -18,6 +18,7 @@ pub mod gor;
 pub mod har;
 mod head;
 mod links;
+mod load_tools;
 pub mod names;
 pub mod pack;
 pub mod reader;
