@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Whole processes beside what is known: files against libpcap's bare read loop and tcpdump, the live mirror
-# against no mirror and tcpdump, replay against wrk. Everything in one run, in interleaved rounds, on
+# against no mirror and tcpdump, recordings against `tcpdump -w`, replay against wrk. Everything in one run, in interleaved rounds, on
 # loopback in a network namespace that exists for this run only.
 #
 #   scripts/bench.sh            needs root; `make bench` installs what it runs
@@ -161,12 +161,54 @@ live() { # NAME CONNECTIONS KIND [DELAY]
     stop "$observer"
     sample "live.$name.tcpdump_cpu_per_request" us "$(calc "($dump - $cpu_before) / $requests * 1e6")"
     sample "live.$name.v1_with_tcpdump_vs_alone" ratio "$(calc "$requests / $micros * 1e6 / $alone")"
+    sample "live.$name.v1_p99_with_tcpdump_vs_alone" ratio "$(calc "$p99 / $alone_p99")"
 }
 
 echo "live" >&2
 for ((round = 0; round < rounds; round++)); do
     live saturated 32 get
     live paced 20 get 9
+done
+
+# ---- record: the same paced load into each kind of file, and into tcpdump's ----
+
+# CPU time, bytes and what was shed while `observer` writes `$1`.
+recorded() { # NAME FILE
+    local cpu
+    wrk_at "$v1" 78 "$seconds" get 2
+    sleep 0.1
+    cpu=$(calc "$(cpu_of_pid "$observer") - $cpu_before")
+    stop "$observer"
+    per_request=$(calc "$cpu / $requests * 1e6")
+    sample "record.$1.cpu_per_exchange" us "$per_request"
+    sample "record.$1.written" "MiB/s" "$(calc "$(stat -c %s "$2") / 1048576 / $micros * 1e6")"
+    sample "record.$1.written_per_cpu_second" "MiB" "$(calc "$(stat -c %s "$2") / 1048576 / $cpu")"
+}
+
+echo "record" >&2
+for ((round = 0; round < rounds; round++)); do
+    rm -f "$work/tcpdump.err" "$work/tcpdump.pcap"
+    "${inside[@]}" tcpdump -i lo -B 65536 -w "$work/tcpdump.pcap" port 18480 2>"$work/tcpdump.err" &
+    observer=$!
+    pids+=("$observer")
+    wait_for tcpdump grep -q listening "$work/tcpdump.err"
+    observer_begun
+    recorded tcpdump "$work/tcpdump.pcap"
+    by_tcpdump=$per_request
+    for kind in warc warc.gz warc.zst; do
+        rm -f "$work"/recorded.* "$work/record.err"
+        "${inside[@]}" "$shadowtap" record -i lo -p 18480 -o "$work/recorded.$kind" --json \
+            >"$work/record.json" 2>"$work/record.err" &
+        observer=$!
+        pids+=("$observer")
+        wait_for "the recording" grep -q recording "$work/record.err"
+        observer_begun
+        recorded "$kind" "$work/recorded.$kind"
+        sample "record.$kind.cpu_vs_tcpdump" ratio "$(calc "$per_request / $by_tcpdump")"
+        sample "record.$kind.shed" count \
+            "$(($(ledger shed_queue_full "$work/record.json") + $(ledger responses_shed "$work/record.json")))"
+    done
+    sample "record.load" "requests/s" "$(calc "$requests / $micros * 1e6")"
 done
 
 # ---- replay as fast as it goes beside wrk on the same server ----

@@ -66,7 +66,8 @@ answered() { grep -o '"answered":{[^}]*}' "$1" | grep -o ':[0-9]*' | awk -F: '{ 
 
 listening() { "${inside[@]}" bash -c "exec 3<>/dev/tcp/127.0.0.1/$1" 2>/dev/null; }
 
-# An nginx of one process, whose files have that name.
+# An nginx of one process, whose files have that name; `nginx_http` may hold directives for its http block.
+nginx_http=
 nginx_start() { # NAME PORT DIRECTIVES
     cat >"$work/$1.conf" <<CONF
 daemon off;
@@ -76,6 +77,7 @@ error_log $1.err error;
 events { worker_connections 2048; }
 http {
   access_log off;
+  $nginx_http
   client_body_temp_path $1-t1; proxy_temp_path $1-t2; fastcgi_temp_path $1-t3; uwsgi_temp_path $1-t4;
   scgi_temp_path $1-t5;
   client_body_buffer_size 64k;

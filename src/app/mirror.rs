@@ -8,7 +8,7 @@ use super::aside::Aside;
 use super::intake::Intake;
 use super::live::Live;
 use super::pipeline::Pipeline;
-use super::queue::{Budget, Budgets, Permit, WhenFull};
+use super::queue::{self, Budget, Budgets, Permit, WhenFull};
 use super::record::info;
 use super::running::Running;
 use super::schedule::{Pace, Timetable};
@@ -111,7 +111,8 @@ impl<'a> Mirror<'a> {
             limits,
             recorder,
         } = self;
-        let queue = &args.limits;
+        let (messages, bytes) =
+            (args.limits.queue.unwrap_or(queue::LIVE), usize::try_from(args.limits.queue_bytes)?);
         // capture thread --batches--> record thread
         let (record_tx, record_rx) = unbounded();
         let notice = recorder.as_ref().map(|(_, secrets)| secrets.notice());
@@ -134,11 +135,11 @@ impl<'a> Mirror<'a> {
         let outlet = sending.spawn(Timetable::new(Pace::Live), run.events())?;
         // Bytes are memory: a recording has an equal share of it.
         let shares = targets.len() + usize::from(task.is_some());
-        let share = usize::try_from(queue.queue_bytes)? / shares;
-        let budgets = Budgets::new(targets.len(), queue.queue, share * targets.len());
+        let share = bytes / shares;
+        let budgets = Budgets::new(targets.len(), messages, share * targets.len());
         let aside = task
             .is_some()
-            .then(|| Aside::new(config::recording(), Budget::new(queue.queue, share), record_tx));
+            .then(|| Aside::new(config::recording(), Budget::new(messages, share), record_tx));
         if let Some(task) = task {
             // Not at idle priority: its channel has a lock that the capture thread may meet.
             spawn("record", run.events(), Event::AsideEnded, || Ok(task.run().1?))?;

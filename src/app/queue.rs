@@ -3,8 +3,8 @@
 //! In: the cost of a message. Out: a [`Permit`] that is held until the message is over, or a refusal.
 //! Guaranteed: at no moment more than `messages` and `bytes` are out (one message larger than `bytes`
 //! alone is let through when nothing else is out, so that a file cannot hang on it). Costs two
-//! atomic additions a message; nobody waits for a lock unless it must wait anyway. Who waits is woken when a
-//! quarter is free, not for each place: so that two threads hand over batches and not single messages.
+//! atomic additions a message; nobody waits for a lock unless it must wait anyway. Who waits is woken when
+//! half is free, not for each place: so that two threads work in long stretches and do not share each turn.
 //!
 //! Several consumers have a budget each ([`Budgets`]), so that one that hangs holds nothing of the others'.
 
@@ -20,6 +20,12 @@ pub enum WhenFull {
     /// Give the newest message up and count it: a live interface must not wait, v1 never does.
     DropNewest,
 }
+
+/// Messages that may wait by default behind a live capture: what more waits, comes late.
+pub const LIVE: usize = 4096;
+/// From a file: whoever reads it works in few long stretches, and leaves the processor to those who send in between. To a
+/// file: it need not be soon.
+pub const FILE: usize = 1 << 15;
 
 /// How often somebody who waits for room looks whether it is still of use.
 const LOOK: Duration = Duration::from_millis(50);
@@ -41,7 +47,7 @@ pub struct Budget {
 
 /// What is out when those who wait are woken, of a limit.
 fn low_water(limit: usize) -> usize {
-    limit - limit.div_ceil(4)
+    limit / 2
 }
 
 /// A message's share of the budget; given back when dropped.

@@ -7,7 +7,7 @@ use super::intake::Intake;
 use super::live::{Live, now};
 use super::mirror::describe;
 use super::pipeline::Pipeline;
-use super::queue::{Budgets, WhenFull};
+use super::queue::{self, Budgets, WhenFull};
 use super::secrets::Secrets;
 use super::shared::{Consumer, Shared};
 use super::supervise::{Event, Run, Whole, run_name, spawn};
@@ -46,7 +46,11 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let run = Run::new(name, shared.clone()).with_progress(whole).stop_after(args.capture.duration);
     signals::install(run.events())?;
     spawn("record", run.events(), Event::ConsumerEnded, || Ok(task.run().1?))?;
-    let budgets = Budgets::new(1, args.limits.queue, usize::try_from(args.limits.queue_bytes)?);
+    let budgets = Budgets::new(
+        1,
+        args.limits.queue.unwrap_or(queue::FILE),
+        usize::try_from(args.limits.queue_bytes)?,
+    );
     let intake = Intake::new(
         Box::new(move |batch, _| batch_tx.send(batch).is_ok()),
         budgets,

@@ -9,7 +9,7 @@ use super::files::Files;
 use super::follow::Stop;
 use super::intake::Intake;
 use super::mirror::{names, sent};
-use super::queue::{Budgets, WhenFull};
+use super::queue::{self, Budgets, WhenFull};
 use super::rounds::Range;
 use super::running::Running;
 use super::schedule::{Pace, Rate, Timetable};
@@ -97,7 +97,8 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     let timetable = Timetable::new(pace);
     let outlet = sending.spawn(timetable.clone(), run.events())?;
     let queue_bytes = usize::try_from(args.limits.queue_bytes)?;
-    let budgets = Budgets::new(targets.len(), args.limits.queue, queue_bytes);
+    let budgets =
+        Budgets::new(targets.len(), args.limits.queue.unwrap_or(queue::FILE), queue_bytes);
     let intake = Intake::new(outlet, budgets, WhenFull::Block, admission, shared.clone())
         .limit(limit)
         .duration(duration, pace)

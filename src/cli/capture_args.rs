@@ -67,9 +67,9 @@ pub struct LimitArgs {
     #[arg(long, env = "SHADOWTAP_MAX_BODY", default_value = "16MiB", value_parser = units::size, value_name = "SIZE")]
     pub max_body: u64,
 
-    /// Messages that may wait between capture and v2, for each target.
-    #[arg(long, env = "SHADOWTAP_QUEUE", default_value_t = 4096, value_name = "N")]
-    pub queue: usize,
+    /// Messages that may wait between capture and v2, for each target [default: 4096; from or to files 32768].
+    #[arg(long, env = "SHADOWTAP_QUEUE", value_name = "N")]
+    pub queue: Option<usize>,
 
     /// Bytes of messages that may wait between capture and v2; several targets have equal shares.
     #[arg(long, env = "SHADOWTAP_QUEUE_BYTES", default_value = "64MiB", value_parser = units::size, value_name = "SIZE")]

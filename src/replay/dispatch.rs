@@ -333,10 +333,14 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             let Job { message, guard, .. } = job;
             self.counts.ambiguous_sent += u64::from(message.anomalies.is_ambiguous());
             let (transport, n) = (Arc::clone(&self.transport), self.sent);
-            let start = Instant::now();
-            self.published.with(|published| published.watch.started(due, start));
-            let exchange = async move { transport.exchange(message, n).await };
+            let published = due.is_some().then(|| self.published.clone());
             self.under_way.push(Box::pin(async move {
+                // Only now does it leave: others were before it in this turn.
+                let start = Instant::now();
+                if let Some(published) = published {
+                    published.with(|published| published.watch.started(due, start));
+                }
+                let exchange = transport.exchange(message, n, start);
                 // The fault of one request must not end the others.
                 let result = AssertUnwindSafe(exchange).catch_unwind().await.map_err(drop);
                 Over { lane, due, start, is_probe, result, guard }
@@ -378,7 +382,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             Ok(Ok(answer)) => {
                 let class = StatusClass::of(answer.status);
                 self.counts.answered.count(class);
-                let end = Instant::now();
+                let end = answer.at;
                 self.published.with(|published| published.watch.answered(class, due, start, end));
             }
             Ok(Err(failure)) => self.counts.failed.count(failure),
@@ -490,9 +494,14 @@ mod tests {
     struct Faulty;
 
     impl Transport for Faulty {
-        async fn exchange(&self, message: Message, _: u64) -> Result<Answer, Failure> {
+        async fn exchange(
+            &self,
+            message: Message,
+            _: u64,
+            start: Instant,
+        ) -> Result<Answer, Failure> {
             assert_ne!(message.target(), b"/panic", "on purpose");
-            Ok(Answer { status: 200 })
+            Ok(Answer { status: 200, at: start })
         }
     }
 

@@ -85,7 +85,7 @@ impl Http2 {
             while let Some(frame) = response.body_mut().frame().await {
                 frame.map_err(|error| cause(&error, Failure::BrokenAnswer, n))?;
             }
-            Ok(Answer { status })
+            Ok(Answer { status, at: Instant::now() })
         };
         timeout_at(deadline, read).await.map_err(|_| Failure::Timeout)?
     }
@@ -123,8 +123,8 @@ impl Http2 {
 }
 
 impl Transport for Http2 {
-    async fn exchange(&self, message: Message, n: u64) -> Result<Answer, Failure> {
-        self.send(&message, n, Instant::now() + self.timeout).await
+    async fn exchange(&self, message: Message, n: u64, start: Instant) -> Result<Answer, Failure> {
+        self.send(&message, n, start + self.timeout).await
     }
 
     fn sweep(&self, now: Instant) -> bool {

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Client, Request, redirect, retry};
+use tokio::time::Instant;
 
 use crate::model::Message;
 use crate::model::ledger::Failure;
@@ -115,7 +116,7 @@ impl HttpClient {
         drop(message);
         let status = response.status().as_u16();
         while response.chunk().await.map_err(|err| failed(err, Stage::Body))?.is_some() {}
-        Ok(Answer { status })
+        Ok(Answer { status, at: Instant::now() })
     }
 
     /// The `n`th copy.
@@ -130,8 +131,8 @@ impl HttpClient {
 }
 
 impl Transport for HttpClient {
-    async fn exchange(&self, message: Message, n: u64) -> Result<Answer, Failure> {
-        match tokio::time::timeout(self.timeout, self.send(message, n)).await {
+    async fn exchange(&self, message: Message, n: u64, start: Instant) -> Result<Answer, Failure> {
+        match tokio::time::timeout_at(start + self.timeout, self.send(message, n)).await {
             Ok(result) => result,
             Err(_) => {
                 tracing::debug!(n, "no whole answer in time");

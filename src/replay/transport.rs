@@ -15,16 +15,19 @@ use crate::model::ledger::Failure;
 pub(super) struct Answer {
     /// Status code.
     pub status: u16,
+    /// When its last byte was read.
+    pub at: Instant,
 }
 
 /// Sends requests to one target.
 pub(super) trait Transport: Send + Sync + 'static {
     /// Sends `message` as the `n`th copy of this run and reads the answer to its end, within the
-    /// transport's own timeouts. Sends at most once. Dropping the future ends the exchange.
+    /// transport's own timeouts, which begin at `start`: now. Sends at most once. Dropping the future ends the exchange.
     fn exchange(
         &self,
         message: Message,
         n: u64,
+        start: Instant,
     ) -> impl Future<Output = Result<Answer, Failure>> + Send;
 
     /// No more requests of this captured connection will come, and none is under way.

@@ -11,7 +11,6 @@ use memchr::memchr;
 
 use crate::model::ledger::Failure;
 
-use super::super::transport::Answer;
 use super::chunks::Chunks;
 
 /// The largest head of an answer.
@@ -81,9 +80,9 @@ impl AnswerReader {
         !matches!(self.state, State::Head)
     }
 
-    /// The answer, once it is whole.
-    pub fn answer(&self) -> Answer {
-        Answer { status: self.status }
+    /// The status code, once there is a head.
+    pub fn status(&self) -> u16 {
+        self.status
     }
 
     /// Whether the connection may be used again.
@@ -287,11 +286,11 @@ mod tests {
         let mut reader = AnswerReader::new(method.as_bytes());
         for piece in bytes.chunks(size) {
             if let Progress::Whole { is_clean } = reader.feed(piece)? {
-                return Ok((reader.answer().status, reader.keeps_alive(), is_clean));
+                return Ok((reader.status(), reader.keeps_alive(), is_clean));
             }
         }
         reader.end()?;
-        Ok((reader.answer().status, reader.keeps_alive(), true))
+        Ok((reader.status(), reader.keeps_alive(), true))
     }
 
     /// The same result for pieces of every size.

@@ -155,8 +155,9 @@ impl<'a> Exchange<'a> {
 
     fn answered(&self, is_clean: bool) -> Ended {
         // With part of the request still here, the connection is of no further use.
+        let answer = Answer { status: self.reader.status(), at: Instant::now() };
         let keeps_alive = is_clean && self.reader.keeps_alive() && self.writing == Writing::Done;
-        Ended::Answered { answer: self.reader.answer(), keeps_alive }
+        Ended::Answered { answer, keeps_alive }
     }
 
     /// v2 has closed.

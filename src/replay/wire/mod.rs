@@ -101,7 +101,7 @@ impl Wire {
         message: &Message,
         n: u64,
         buffers: &mut Buffers,
-        deadline: Instant,
+        start: Instant,
     ) -> Result<Answer, Failure> {
         if !self.edits.write_head(message, n, &mut buffers.out) {
             return Err(Failure::Unsendable);
@@ -111,15 +111,21 @@ impl Wire {
             buffers.out.extend_from_slice(body);
             body = &[];
         }
+        let deadline = start + self.timeout;
+        let mut head_deadline = start + self.head_timeout;
         let is_alone = message.anomalies.is_ambiguous();
         let mut kept = if is_alone { None } else { self.kept(message.conn) };
         loop {
             let is_kept = kept.is_some();
             let mut connection = match kept.take() {
                 Some(kept) => kept,
-                None => self.connect(deadline).await?,
+                None => {
+                    // Boxed: it is rare, and would make every exchange as large as itself.
+                    let connection = Box::pin(self.connect(deadline)).await?;
+                    head_deadline = deadline.min(connection.used_at + self.head_timeout);
+                    connection
+                }
             };
-            let head_deadline = deadline.min(Instant::now() + self.head_timeout);
             let (out, method) = ([&buffers.out[..], body], message.method());
             let exchange = Exchange::new(&mut connection.stream, out, method, &mut buffers.read);
             let time = buffers.time.get_or_insert_with(|| Box::pin(sleep_until(head_deadline)));
@@ -127,7 +133,7 @@ impl Wire {
             return match exchange.run(time.as_mut(), head_deadline, deadline).await {
                 Ended::Answered { answer, keeps_alive } => {
                     if keeps_alive && !is_alone && !closes(message) {
-                        connection.used_at = Instant::now();
+                        connection.used_at = answer.at;
                         self.pool.put(self.key(message.conn, n), connection);
                     }
                     Ok(answer)
@@ -175,12 +181,11 @@ fn closes(message: &Message) -> bool {
 }
 
 impl Transport for Wire {
-    async fn exchange(&self, message: Message, n: u64) -> Result<Answer, Failure> {
-        let deadline = Instant::now() + self.timeout;
+    async fn exchange(&self, message: Message, n: u64, start: Instant) -> Result<Answer, Failure> {
         let free = || self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut buffers = free().pop().unwrap_or_default();
         buffers.read.resize(READ_SIZE, 0);
-        let result = self.send(&message, n, &mut buffers, deadline).await;
+        let result = self.send(&message, n, &mut buffers, start).await;
         if let Err(failure) = &result {
             tracing::debug!(n, ?failure, "no answer");
         }
