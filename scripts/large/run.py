@@ -4,7 +4,7 @@
     run.py PROGRAM BASE.warc DIR SIZE
 
 BASE is a recording of SHADOWTAP_BIN's; its messages are repeated, each copy later by as much as BASE lasts, until SIZE
-bytes are written. Says for each reading its seconds, MB/s and most memory; fails where one takes over 64 MB or counts
+bytes are written. Says for each reading its seconds, CPU seconds, MB/s and most memory; fails where one takes over 64 MB or counts
 wrong.
 """
 
@@ -126,7 +126,9 @@ def run(name, *args):
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
     took, most_mb = time.time() - started, usage.ru_maxrss * 1024 / 1e6
-    say(f"{name}: {took:.1f} s, {bytes_made / took / 1e6:.0f} MB/s, {most_mb:.1f} MB at most")
+    cpu = usage.ru_utime + usage.ru_stime
+    speed = bytes_made / took / 1e6
+    say(f"{name}: {took:.1f} s ({cpu:.1f} s of CPU), {speed:.0f} MB/s, {most_mb:.1f} MB at most")
     check(f"{name}: exit code", child.returncode, 0)
     check(f"{name}: over {LIMIT_MB} MB", most_mb > LIMIT_MB, False)
     return open(out_path, "rb").read()
