@@ -175,7 +175,14 @@ pub fn plan(output: &Path, args: &RecordingArgs) -> anyhow::Result<Plan> {
         Kept::Bytes(bytes) => Keep::Bytes(bytes),
     });
     let existing = if args.overwrite { Existing::Overwrite } else { Existing::Refuse };
-    let plan = Plan { output: output.to_owned(), compression, existing, rotate, keep };
+    if args.zstd_dictionary.is_some() && compression != Compression::Zstd {
+        bail!(
+            "--zstd-dictionary is for zstd, and {name} is not to be packed with it; name it .warc.zst"
+        );
+    }
+    // Reading it is not done here.
+    let (output, dictionary) = (output.to_owned(), None);
+    let plan = Plan { output, compression, dictionary, existing, rotate, keep };
     if rotate.is_on() && !plan.series()?.can_go_on() {
         bail!(
             "{name}: its directory is not this user's to write, and the right to write there all the same is \

@@ -6,6 +6,7 @@
 mod convert;
 mod corpus;
 mod demo;
+mod dictionary;
 mod fidelity;
 mod fixtures;
 mod following;
@@ -26,6 +27,7 @@ mod rights;
 mod secrets;
 mod several_files;
 mod support;
+mod truncated;
 mod usage;
 mod v2_faults;
 mod v2_trouble;

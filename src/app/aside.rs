@@ -10,7 +10,7 @@ use crossbeam_channel::Sender;
 
 use super::queue::{Budget, Permit};
 use super::shared::CaptureCounts;
-use crate::model::{Completion, Message};
+use crate::model::Message;
 use crate::shape::Admission;
 
 /// See the module's description.
@@ -44,15 +44,11 @@ impl Aside {
         }
     }
 
-    /// Takes a message, if it is one to be recorded. What is not whole and what is our own copy counts
-    /// where the fate of requests does.
+    /// Takes a message, if it is one to be recorded. What is our own copy counts where the fate of requests
+    /// does.
     pub fn take(&mut self, message: &Message) {
         let is_request = message.is_request();
-        let is_wanted = match is_request {
-            true => self.admission.refuse(message).is_none(),
-            false => message.completion == Completion::Complete,
-        };
-        if !is_wanted {
+        if is_request && self.admission.refuse(message).is_some() {
             return;
         }
         let permit = if self.is_gone { None } else { self.budget.try_take(message.cost()) };
@@ -87,6 +83,7 @@ mod tests {
     use super::*;
     use crate::app::tests::request;
     use crate::config;
+    use crate::model::Completion;
 
     #[test]
     fn it_takes_what_record_takes_and_counts_what_finds_no_room() {
@@ -94,7 +91,10 @@ mod tests {
         let mut aside = Aside::new(config::recording(), Budget::new(2, 1 << 20), batch_tx);
         let post = request(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
         let marked = request(b"GET /m HTTP/1.1\r\nX-Shadowtap: r-1\r\n\r\n");
-        for message in [&marked, &post, &post, &post] {
+        // What is not whole is recorded as that.
+        let mut part = post.clone();
+        part.completion = Completion::Incomplete;
+        for message in [&marked, &post, &part, &post] {
             aside.take(message);
         }
         let counted = |aside: &Aside| {

@@ -13,8 +13,8 @@ use super::queue::{Budgets, Permits, WhenFull};
 use super::schedule::{Pace, Schedule, Timetable};
 use super::shared::{CaptureCounts, Shared};
 use super::v1_times::V1Times;
+use crate::model::Message;
 use crate::model::ledger::{Refused, RequestCounts};
-use crate::model::{Completion, Message};
 use crate::shape::Admission;
 
 /// A message on its way, with its shares of the queue.
@@ -54,7 +54,7 @@ pub struct Intake {
     duration: Option<(Duration, Schedule)>,
     /// Whether that is over.
     is_over: bool,
-    /// Whether whole responses are handed on too.
+    /// Whether responses are handed on too.
     wants_responses: bool,
     /// Whether the ends of connections are handed on.
     wants_ends: bool,
@@ -119,7 +119,7 @@ impl Intake {
         self
     }
 
-    /// Hands whole responses on too.
+    /// Hands responses on too, whole or not.
     pub fn with_responses(mut self) -> Self {
         self.wants_responses = true;
         self
@@ -223,9 +223,6 @@ impl Intake {
     }
 
     fn response(&mut self, message: Message, batch: &mut Vec<Queued>, counts: CaptureCounts) {
-        if message.completion != Completion::Complete {
-            return;
-        }
         match self.permit(&message, batch, counts) {
             Some(permit) => {
                 self.offered += 1;
@@ -306,6 +303,7 @@ impl Drop for Intake {
 mod tests {
     use super::*;
     use crate::app::tests::request;
+    use crate::model::{Completion, Start};
     use crate::shape::Methods;
 
     fn intake(
@@ -344,6 +342,32 @@ mod tests {
             assert_eq!(snapshot.requests.refused.get(cause), 1, "{cause:?}");
         }
         assert_eq!(batch_rx.try_recv().expect("a batch").len(), 2);
+    }
+
+    #[test]
+    fn a_recording_takes_what_is_not_whole_and_a_replay_does_not() {
+        for is_recording in [true, false] {
+            let (intake, batch_rx, shared) = intake(None, 10);
+            let mut intake = intake.with_responses();
+            if is_recording {
+                intake.admission = crate::config::recording();
+            }
+            let get = || request(b"GET / HTTP/1.1\r\n\r\n");
+            let mut parts = [get(), get()];
+            parts[0].completion = Completion::Incomplete;
+            parts[1].completion = Completion::TooLarge;
+            let mut answer = get();
+            let reason = crate::model::message::Span::default();
+            answer.start = Start::Response { status: 200, reason, request: Some(0) };
+            answer.completion = Completion::Incomplete;
+            let all = parts.into_iter().chain([get(), answer]).collect::<Vec<_>>();
+            intake.take(all.into(), CaptureCounts::default());
+            let snapshot = shared.snapshot();
+            assert_eq!(snapshot.contradictions(), Vec::<String>::new());
+            let queued = if is_recording { 3 } else { 1 };
+            assert_eq!((snapshot.requests.captured, snapshot.requests.queued), (3, queued));
+            assert_eq!(batch_rx.try_recv().expect("a batch").len() as u64, queued + 1);
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use crate::record::files::{Files, Holds, Series};
+use crate::record::files::{Ended, Files, Holds, Series};
 use crate::record::names::{Names, partial};
 use crate::record::{Existing, RecordError};
 
@@ -68,10 +68,14 @@ impl Made {
     pub fn finish(&mut self) -> anyhow::Result<()> {
         let Self::File(series, file) = self else { return Ok(()) };
         let Some(file) = file.take() else { return Ok(()) };
-        match series.finish(file, Holds::default()) {
+        // All that was written is whole.
+        let holds = Holds { bytes: file.metadata()?.len(), ..Holds::default() };
+        match series.finish(file, holds) {
+            Ok(Ended::Named) => Ok(()),
+            Ok(Ended::Waits) => series.give_up().map_or(Ok(()), |why| Err(why.into())),
             // Its words are those of a recording, which would try again.
             Err(RecordError::Write { cause, .. }) => Err(cause.into()),
-            result => Ok(result?),
+            Err(error) => Err(error.into()),
         }
     }
 }

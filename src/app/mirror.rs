@@ -9,7 +9,7 @@ use super::intake::Intake;
 use super::live::Live;
 use super::pipeline::Pipeline;
 use super::queue::{self, Budget, Budgets, Permit, WhenFull};
-use super::record::info;
+use super::record::{info, plan};
 use super::running::Running;
 use super::schedule::{Pace, Timetable};
 use super::secrets::Secrets;
@@ -72,13 +72,7 @@ impl<'a> Mirror<'a> {
         // Before the rights are dropped: afterwards even root may not write everywhere.
         let recorder = recorder(args, &name)?;
         // The right to capture is dropped here, before anything can start a thread.
-        let capture = match Live::open(&live) {
-            Ok(capture) => capture,
-            Err(error) => {
-                recorder.into_iter().for_each(|(recorder, _)| recorder.discard());
-                return Err(error);
-            }
-        };
+        let capture = Live::open(&live)?;
         let proxy = replays.iter().find_map(|replay| replay.proxy.clone());
         let targets = replays.into_iter().map(|replay| replay.target).collect();
         Ok(Self {
@@ -140,10 +134,6 @@ impl<'a> Mirror<'a> {
         let aside = task
             .is_some()
             .then(|| Aside::new(config::recording(), Budget::new(messages, share), record_tx));
-        if let Some(task) = task {
-            // Not at idle priority: its channel has a lock that the capture thread may meet.
-            spawn("record", run.events(), Event::AsideEnded, || Ok(task.run().1?))?;
-        }
         let methods = admission.methods.clone();
         let intake = Intake::new(outlet, budgets, WhenFull::DropNewest, admission, shared.clone())
             .limit(args.capture.limit)
@@ -151,6 +141,11 @@ impl<'a> Mirror<'a> {
             .with_ends();
         let waker = capture.waker()?;
         capture.spawn(pipeline, intake, shared, run.events())?;
+        if let Some(task) = task {
+            // Last: a start that fails before leaves no file. Not at idle priority: its channel has a lock that
+            // the capture thread may meet.
+            spawn("record", run.events(), Event::AsideEnded, || Ok(task.run().1?))?;
+        }
         let what = describe(&args.capture);
         terminal::say(&format!("run {}: mirroring {what} to {}", run.name, names(&targets)));
         terminal::say(&sent(&methods));
@@ -167,15 +162,16 @@ fn recorder(args: &MirrorArgs, run: &str) -> anyhow::Result<Option<(Recorder, Se
     let Some(file) = &args.record else {
         let secrets = &how.secrets;
         let is_about_secrets = secrets.keep_secrets || secrets.redact_key.is_some();
-        if how.overwrite || !how.rotate.is_empty() || is_about_secrets {
+        let is_about_files = how.overwrite || !how.rotate.is_empty();
+        if is_about_files || is_about_secrets || how.zstd_dictionary.is_some() {
             bail!(
-                "--overwrite, --rotate, --keep, --keep-secrets and --redact-key are about a recording; name \
-                 one with --record"
+                "--overwrite, --rotate, --keep, --zstd-dictionary, --keep-secrets and --redact-key are about a \
+                 recording; name one with --record"
             );
         }
         return Ok(None);
     };
-    let plan = config::plan(file, how)?;
+    let plan = plan(file, how)?;
     let secrets = Secrets::new(&how.secrets)?;
     let info = info(&args.capture, &args.limits, run, &secrets);
     Ok(Some((Recorder::create(&plan, &info)?, secrets)))

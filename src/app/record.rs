@@ -1,5 +1,10 @@
 //! `record`: live traffic, sniffed into a WARC file.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::Context;
 use crossbeam_channel::unbounded;
 
 use super::Exit;
@@ -14,8 +19,10 @@ use super::supervise::{Event, Run, Whole, run_name, spawn};
 use super::{signals, terminal};
 use crate::cli::RecordArgs;
 use crate::cli::capture_args::{CaptureArgs, LimitArgs};
+use crate::cli::recording_args::RecordingArgs;
 use crate::config;
-use crate::record::{RecordTask, Recorder, WarcInfo};
+use crate::model::zstd::MAX_DICTIONARY;
+use crate::record::{Dictionary, Plan, RecordTask, Recorder, WarcInfo};
 
 /// Records until told to stop.
 pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
@@ -26,15 +33,9 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let watch = config::watch_live(&args.capture)?;
     let secrets = Secrets::new(&args.recording.secrets)?;
     // Before the rights are dropped: afterwards even root may not write everywhere.
-    let plan = config::plan(&args.output, &args.recording)?;
+    let plan = plan(&args.output, &args.recording)?;
     let recorder = Recorder::create(&plan, &info(&args.capture, &args.limits, &name, &secrets))?;
-    let capture = match Live::open(&live) {
-        Ok(capture) => capture,
-        Err(error) => {
-            recorder.discard();
-            return Err(error);
-        }
-    };
+    let capture = Live::open(&live)?;
     let pipeline = Pipeline::new(watch, http, limits);
 
     // capture thread --batches--> record thread
@@ -45,7 +46,6 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let whole = Whole::live(args.capture.limit, args.capture.duration);
     let run = Run::new(name, shared.clone()).with_progress(whole).stop_after(args.capture.duration);
     signals::install(run.events())?;
-    spawn("record", run.events(), Event::ConsumerEnded, || Ok(task.run().1?))?;
     let budgets = Budgets::new(
         1,
         args.limits.queue.unwrap_or(queue::FILE),
@@ -62,11 +62,28 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     .with_responses();
     let waker = capture.waker()?;
     capture.spawn(pipeline, intake, shared, run.events())?;
+    // Last: a start that fails before leaves no file.
+    spawn("record", run.events(), Event::ConsumerEnded, || Ok(task.run().1?))?;
     let (what, file, form) = (describe(&args.capture), args.output.display(), plan.compression);
     terminal::say(&format!("run {}: recording {what} to {file} ({form}); {notice}", run.name));
     let result = run.wait(waker, |_| ());
     run.print_ledger(args.json)?;
     result
+}
+
+/// How the files are written, as the flags say; reads the dictionary.
+pub fn plan(output: &Path, args: &RecordingArgs) -> anyhow::Result<Plan> {
+    let mut plan = config::plan(output, args)?;
+    if let Some(path) = &args.zstd_dictionary {
+        let name = path.display();
+        let mut bytes = Vec::new();
+        let most = MAX_DICTIONARY as u64 + 1;
+        let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
+        read.with_context(|| format!("--zstd-dictionary: cannot read {name}"))?;
+        let dictionary = Dictionary::new(&bytes);
+        plan.dictionary = Some(dictionary.with_context(|| format!("--zstd-dictionary {name}"))?);
+    }
+    Ok(plan)
 }
 
 /// What the files say about the recording.

@@ -1,5 +1,7 @@
 //! Flags of every command that writes a recording.
 
+use std::path::PathBuf;
+
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
 
@@ -21,6 +23,10 @@ pub struct RecordingArgs {
     /// Delete this run's oldest finished files beyond so many (20) or so many bytes (10GiB).
     #[arg(long, env = "SHADOWTAP_KEEP", value_parser = units::kept, value_name = "N|SIZE", requires = "rotate")]
     pub keep: Option<units::Kept>,
+
+    /// Pack the records of a .warc.zst with this dictionary, made by `zstd --train`. Each file begins with it.
+    #[arg(long, env = "SHADOWTAP_ZSTD_DICTIONARY", value_name = "FILE")]
+    pub zstd_dictionary: Option<PathBuf>,
 
     /// What becomes of secrets.
     #[command(flatten)]

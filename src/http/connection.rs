@@ -145,7 +145,8 @@ impl Connection {
         let flaw = match why {
             CloseReason::Fin | CloseReason::Reset | CloseReason::Reused => Anomaly::ClosedEarly,
             CloseReason::EndOfCapture => Anomaly::CaptureEnded,
-            CloseReason::Idle | CloseReason::Evicted => Anomaly::Evicted,
+            CloseReason::Idle => Anomaly::TimedOut,
+            CloseReason::Evicted => Anomaly::Evicted,
         };
         let first = self.client.unwrap_or(Side::Low);
         self.end_side(first, false, flaw, cx);

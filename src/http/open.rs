@@ -2,7 +2,7 @@
 //!
 //! In: the parsed head, then bytes of the body and holes. Out: a [`Message`]. Guaranteed: a body over
 //! the limit is not kept (its memory is given back at once) but still followed to its end, so that
-//! the messages behind it are found; nothing is allocated on the word of a Content-Length alone.
+//! the messages behind it are found; nor is what follows a hole: what is kept is always the message's beginning; nothing is allocated on the word of a Content-Length alone.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -140,7 +140,8 @@ impl Open {
             }
             Body::UntilClose => Fed::More,
             Body::Chunked(chunked) => {
-                let (keep, decoded) = (self.is_kept, &mut self.decoded);
+                let keep = self.is_kept && !self.is_missing_bytes;
+                let decoded = &mut self.decoded;
                 let (hasher, body_len) = (&mut self.hasher, &mut self.body_len);
                 let fed = chunked.feed(input, |data| {
                     *body_len += data.len() as u64;
@@ -209,7 +210,7 @@ impl Open {
                 hasher.update(bytes);
             }
         }
-        if !self.is_kept {
+        if !self.is_kept || self.is_missing_bytes {
             return;
         }
         self.raw.extend_from_slice(bytes);

@@ -2,7 +2,8 @@
 //!
 //! In: all bytes of one message, and what is known of it from elsewhere. Out: a [`Message`] as it was
 //! when captured, or `None` when the bytes are no HTTP/1.x message. The body is what follows the
-//! head; where that is not what the head announces, the message is not whole. And [`extent`]: how far
+//! head; where that is not what the head announces, the message is not whole. Of one that was not stored whole the
+//! head may be cut too. And [`extent`]: how far
 //! a message reaches whose end was not stored.
 
 use bytes::Bytes;
@@ -39,9 +40,17 @@ pub struct Provenance {
 
 /// See the module's description. Bodies beyond `config.max_body` make the message `TooLarge`.
 pub fn parse_whole(raw: Bytes, role: Role, from: Provenance, config: &Config) -> Option<Message> {
-    let head_len = head::find_end(&raw, &mut 0)?;
+    let end = head::find_end(&raw, &mut 0);
+    let (head_len, parsed) = match end {
+        Some(len) => (len, head::parse(raw.get(..len)?, role)?),
+        // All there is of the head, up to its last whole line.
+        None if !from.is_whole => {
+            let lines = raw.get(..=memchr::memrchr(b'\n', &raw)?)?;
+            (raw.len(), head::parse_beginning(lines, role)?)
+        }
+        None => return None,
+    };
     let head_bytes = raw.get(..head_len)?;
-    let parsed = head::parse(head_bytes, role)?;
     let mut anomalies = parsed.anomalies;
     let (start, length) = match parsed.start {
         StartLine::Request { method, target } => {
@@ -137,9 +146,9 @@ pub fn extent(bytes: &[u8], role: Role) -> Extent {
 mod tests {
     use super::*;
 
-    fn parse(text: &'static [u8], role: Role) -> Option<Message> {
+    fn nobody() -> Provenance {
         let end = Endpoint::new([127, 0, 0, 1].into(), 1);
-        let from = Provenance {
+        Provenance {
             conn: 3,
             index: 4,
             client: end,
@@ -149,8 +158,11 @@ mod tests {
             request: Some(4),
             anomalies: Anomalies::default(),
             is_whole: true,
-        };
-        parse_whole(Bytes::from_static(text), role, from, &Config::default())
+        }
+    }
+
+    fn parse(text: &'static [u8], role: Role) -> Option<Message> {
+        parse_whole(Bytes::from_static(text), role, nobody(), &Config::default())
     }
 
     #[test]
@@ -207,6 +219,30 @@ mod tests {
         }
         let until_close = b"HTTP/1.1 200 OK\r\n\r\nabc";
         assert_eq!(extent(until_close, Role::Server), Extent::Unknown);
+    }
+
+    #[test]
+    fn a_message_that_was_not_stored_whole_may_end_anywhere() {
+        let text = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc";
+        let line = text.iter().position(|&b| b == b'\n').unwrap();
+        for len in 0..=text.len() {
+            let from = Provenance { is_whole: false, ..nobody() };
+            let raw = Bytes::copy_from_slice(text.get(..len).unwrap());
+            let message = parse_whole(raw.clone(), Role::Client, from, &Config::default());
+            let Some(message) = message else {
+                assert!(len <= line, "{len}");
+                continue;
+            };
+            assert!(len > line, "{len}");
+            assert_eq!((message.completion, &message.raw), (Completion::Incomplete, &raw));
+            assert_eq!((message.target(), message.head_len), (&b"/x"[..], len.min(text.len() - 3)));
+            let from = Provenance { is_whole: true, ..nobody() };
+            let whole = parse_whole(raw, Role::Client, from, &Config::default());
+            let whole = whole.map(|message| message.completion);
+            let is_there = len >= text.len() - 3;
+            assert_eq!(whole.is_some(), is_there, "{len}");
+            assert_eq!(whole == Some(Completion::Complete), len == text.len(), "{len}");
+        }
     }
 
     #[test]

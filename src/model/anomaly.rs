@@ -47,6 +47,8 @@ causes!(
         HeadTooLarge = "head_too_large",
         /// The message was given up to stay within the memory limit.
         Evicted = "evicted",
+        /// Nothing more came for so long that the message was given up.
+        TimedOut = "timed_out",
         /// The capture ended before the message did.
         CaptureEnded = "capture_ended",
         /// The server answered finally before the request was complete.

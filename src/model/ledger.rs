@@ -338,7 +338,7 @@ impl TargetCounts {
 pub struct RecordCounts {
     /// The file.
     pub file: String,
-    /// Messages handed over by the capture side: requests queued and whole responses.
+    /// Messages handed over by the capture side: requests queued, and responses.
     pub offered: u64,
     /// Requests written.
     pub requests: u64,
@@ -363,6 +363,8 @@ pub struct RecordCounts {
     pub deleted: u64,
     /// Messages taken to be written in which secrets were replaced. Beside the sum.
     pub redacted: u64,
+    /// Messages taken to be written that are not whole. Beside the sum.
+    pub truncated: u64,
 }
 
 /// The whole ledger at one moment.

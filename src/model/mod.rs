@@ -22,6 +22,7 @@ pub(crate) mod testing;
 pub mod time;
 mod times;
 pub mod watch;
+pub mod zstd;
 
 pub use addr::{Endpoint, FlowKey, Side};
 pub use anomaly::{Anomalies, Anomaly};

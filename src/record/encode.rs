@@ -1,37 +1,35 @@
 //! One message or the file's description into one WARC record.
 //!
-//! In come whole messages, out come the bytes of whole records, appended to a buffer of the
+//! In come messages, out come the bytes of whole records, appended to a buffer of the
 //! caller's; nothing is written here. A record's block is given beside its message, so that what
 //! is stored may differ from what was captured (redaction) without a word changed here. The only
-//! memory kept between records is that of request URIs, for the responses to come; it is bounded.
+//! memory kept between records is that of requests (`asked`), for the responses to come; it is bounded. A message
+//! that is not whole says so in its record (`WARC-Truncated`), which then holds its beginning.
 
-use std::collections::{HashMap, VecDeque};
 use std::io::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use crate::model::{Message, Start};
+use crate::model::{Anomaly, Completion, Message, Start, Timestamp};
 
+use super::asked::{Asked, Request};
 use super::uri;
-use super::warc::{Kind, RecordId, VERSION, WarcInfo, field, push_date, push_digest};
-
-/// Requests whose URI is remembered until their final response: those of a few seconds.
-const MAX_REQUESTS: usize = 65_536;
-/// Bytes of URIs remembered.
-const MAX_URI_BYTES: usize = 16 << 20;
+use super::warc::{
+    Kind, RecordId, Truncated, VERSION, WarcInfo, field, push_date, push_digest, push_seconds,
+};
 
 /// Makes records. One for each run, so that every file of it shares identifiers.
 #[derive(Debug)]
 pub struct Encoder {
     run: String,
-    targets: Targets,
+    asked: Asked,
     digest: Vec<u8>,
 }
 
 impl Encoder {
     /// For the run of this name.
     pub fn new(run: &str) -> Self {
-        Self { run: run.to_string(), targets: Targets::default(), digest: Vec::new() }
+        Self { run: run.to_string(), asked: Asked::default(), digest: Vec::new() }
     }
 
     /// Appends the `warcinfo` record that opens a file; `file` counts the files of the run.
@@ -74,7 +72,7 @@ impl Encoder {
             let id = RecordId::message(&self.run, Kind::Request, message.conn, index);
             push_with(out, "WARC-Concurrent-To", |out| id.push(out));
         }
-        self.target_uri(out, message, request);
+        let asked = self.target_uri(out, message, request);
         push_display(out, "WARC-IP-Address", message.server.ip);
         push_display(out, field::CLIENT, message.client);
         push_display(out, field::SERVER, message.server);
@@ -84,6 +82,9 @@ impl Encoder {
             push_display(out, field::REQUEST, index);
         }
         push_with(out, field::LAST_BYTE, |out| push_date(out, message.last_byte));
+        if let Some(asked) = asked {
+            times(out, message, asked);
+        }
         if !message.anomalies.is_empty() {
             use crate::model::Cause as _;
             let names: Vec<&str> = message.anomalies.iter().map(|anomaly| anomaly.name()).collect();
@@ -92,6 +93,9 @@ impl Encoder {
         if message.redacted > 0 {
             push_display(out, field::REDACTED, message.redacted);
         }
+        if let Some(why) = truncated(message) {
+            push_field(out, "WARC-Truncated", why.name().as_bytes());
+        }
         let content_type = match kind {
             Kind::Request => "application/http;msgtype=request",
             Kind::Response => "application/http;msgtype=response",
@@ -99,26 +103,42 @@ impl Encoder {
         self.end(out, content_type, block);
     }
 
-    /// The URI of a request, or of the request that a response answers.
-    fn target_uri(&mut self, out: &mut Vec<u8>, message: &Message, request: Option<u32>) {
+    /// The URI of a request, or of the request that a response answers. Of a response: when that request's last
+    /// byte was seen, if it was.
+    fn target_uri(
+        &mut self,
+        out: &mut Vec<u8>,
+        message: &Message,
+        request: Option<u32>,
+    ) -> Option<Timestamp> {
         out.extend_from_slice(b"WARC-Target-URI: ");
-        match message.start {
+        let asked = match message.start {
             Start::Request { .. } => {
                 let start = out.len();
                 uri::push_target_uri(out, message);
-                let target = out.get(start..).unwrap_or_default();
-                self.targets.remember((message.conn, message.index), target);
+                let uri = out.get(start..).unwrap_or_default().into();
+                let is_whole = message.completion != Completion::Incomplete;
+                let last_byte = is_whole.then_some(message.last_byte);
+                self.asked.remember((message.conn, message.index), Request { uri, last_byte });
+                None
             }
             Start::Response { status, .. } => {
                 let key = request.map(|index| (message.conn, index));
                 // Informational responses come before the final one (RFC 9110 15.2).
-                match key.and_then(|key| self.targets.recall(key, status >= 200)) {
-                    Some(target) => out.extend_from_slice(&target),
-                    None => uri::push_server_uri(out, message.server),
+                match key.and_then(|key| self.asked.recall(key, status >= 200)) {
+                    Some(asked) => {
+                        out.extend_from_slice(&asked.uri);
+                        asked.last_byte
+                    }
+                    None => {
+                        uri::push_server_uri(out, message.server);
+                        None
+                    }
                 }
             }
-        }
+        };
         out.extend_from_slice(b"\r\n");
+        asked
     }
 
     /// The last fields, the block, and the two empty lines that end a record.
@@ -131,6 +151,30 @@ impl Encoder {
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(block);
         out.extend_from_slice(b"\r\n\r\n");
+    }
+}
+
+/// How long the server took, from the last byte of what it was asked.
+fn times(out: &mut Vec<u8>, response: &Message, asked: Timestamp) {
+    push_with(out, field::TO_FIRST_BYTE, |out| push_seconds(out, asked, response.first_byte));
+    if response.completion != Completion::Incomplete {
+        push_with(out, field::TO_LAST_BYTE, |out| push_seconds(out, asked, response.last_byte));
+    }
+}
+
+/// Why a message is not whole. A hole comes first, since nothing behind it is kept, whatever came then.
+fn truncated(message: &Message) -> Option<Truncated> {
+    let has = |anomaly| message.anomalies.contains(anomaly);
+    match message.completion {
+        Completion::Complete => None,
+        Completion::TooLarge => Some(Truncated::Length),
+        Completion::Incomplete if has(Anomaly::Gap) => Some(Truncated::Unspecified),
+        Completion::Incomplete if has(Anomaly::HeadTooLarge) => Some(Truncated::Length),
+        Completion::Incomplete if has(Anomaly::TimedOut) => Some(Truncated::Time),
+        Completion::Incomplete if has(Anomaly::ClosedEarly) || has(Anomaly::CaptureEnded) => {
+            Some(Truncated::Disconnect)
+        }
+        Completion::Incomplete => Some(Truncated::Unspecified),
     }
 }
 
@@ -167,42 +211,6 @@ fn one_line(value: &str) -> String {
     value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// A message's place: connection, and index of the request in it.
-type Place = (u64, u32);
-
-/// URIs of the latest requests. Forgets the oldest beyond its limits; a response whose request is
-/// forgotten is filed under the server's own URI.
-#[derive(Debug, Default)]
-struct Targets {
-    by_place: HashMap<Place, Box<[u8]>, ahash::RandomState>,
-    order: VecDeque<Place>,
-    bytes: usize,
-}
-
-impl Targets {
-    fn remember(&mut self, place: Place, target: &[u8]) {
-        if let Some(old) = self.by_place.insert(place, target.into()) {
-            self.bytes -= old.len();
-        } else {
-            self.order.push_back(place);
-        }
-        self.bytes += target.len();
-        while self.order.len() > MAX_REQUESTS || self.bytes > MAX_URI_BYTES {
-            let Some(oldest) = self.order.pop_front() else { break };
-            self.recall(oldest, true);
-        }
-    }
-
-    fn recall(&mut self, place: Place, last_time: bool) -> Option<Box<[u8]>> {
-        if !last_time {
-            return self.by_place.get(&place).cloned();
-        }
-        let target = self.by_place.remove(&place)?;
-        self.bytes -= target.len();
-        Some(target)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,7 +225,7 @@ mod tests {
     #[test]
     fn a_request_record_has_every_field_in_its_place() {
         let mut message = request(b"GET /a b HTTP/1.1\r\nHost: x\r\n\r\n");
-        message.anomalies.insert(crate::model::Anomaly::OddTarget);
+        message.anomalies.insert(Anomaly::OddTarget);
         let expected = "WARC/1.1\r\nWARC-Type: request\r\n\
             WARC-Record-ID: <urn:uuid:ID>\r\n\
             WARC-Date: 2023-11-14T22:13:20.000000001Z\r\n\
@@ -265,18 +273,63 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_of_uris_has_both_its_limits() {
-        let mut targets = Targets::default();
-        for conn in 0..=MAX_REQUESTS as u64 {
-            targets.remember((conn, 0), b"u");
+    fn a_response_says_how_long_the_server_took() {
+        let nanos = Timestamp::from_nanos;
+        let record = |asked: &Message, answer: &Message| {
+            let mut encoder = Encoder::new("r");
+            encoded(&mut encoder, asked);
+            encoded(&mut encoder, answer)
+        };
+        let (first, last) =
+            ("\r\nShadowtap-Time-To-First-Byte: ", "\r\nShadowtap-Time-To-Last-Byte: ");
+        let mut asked = request(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+        let mut answer = response(b"HTTP/1.1 200 OK\r\n\r\n", Some(3));
+        asked.last_byte = nanos(5_000_000_000);
+        (answer.first_byte, answer.last_byte) = (nanos(5_000_000_007), nanos(17_500_000_000));
+        let text = record(&asked, &answer);
+        assert!(text.contains(&format!("{first}0.000000007\r\n")), "{text}");
+        assert!(text.contains(&format!("{last}12.500000000\r\n")), "{text}");
+        // It began to answer before it had been asked to the end.
+        (answer.first_byte, answer.last_byte) = (nanos(3_999_999_999), nanos(5_000_000_000));
+        let text = record(&asked, &answer);
+        assert!(text.contains(&format!("{first}-1.000000001\r\n")), "{text}");
+        assert!(text.contains(&format!("{last}0.000000000\r\n")), "{text}");
+        // The end of the answer was not seen, that of the request neither, the request not at all.
+        answer.completion = Completion::Incomplete;
+        let text = record(&asked, &answer);
+        assert!(text.contains(first) && !text.contains(last), "{text}");
+        asked.completion = Completion::Incomplete;
+        assert!(!record(&asked, &answer).contains("Shadowtap-Time"));
+        answer.start = response(b"HTTP/1.1 200 OK\r\n\r\n", Some(4)).start;
+        assert!(!record(&asked, &answer).contains("Shadowtap-Time"));
+    }
+
+    #[test]
+    fn a_message_that_is_not_whole_says_why() {
+        let mut message = request(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+        let why = |message: &Message| {
+            let text = encoded(&mut Encoder::new("r"), message);
+            let value = text.split("\r\nWARC-Truncated: ").nth(1);
+            value.and_then(|value| value.split('\r').next()).map(str::to_owned)
+        };
+        assert_eq!(why(&message), None);
+        message.anomalies.insert(Anomaly::ClosedEarly);
+        assert_eq!(why(&message), None, "the body went on to there");
+        message.completion = Completion::TooLarge;
+        assert_eq!(why(&message).as_deref(), Some("length"));
+        message.completion = Completion::Incomplete;
+        for (anomalies, want) in [
+            (&[][..], "unspecified"),
+            (&[Anomaly::ClosedEarly], "disconnect"),
+            (&[Anomaly::CaptureEnded], "disconnect"),
+            (&[Anomaly::TimedOut], "time"),
+            (&[Anomaly::Evicted], "unspecified"),
+            (&[Anomaly::HeadTooLarge], "length"),
+            (&[Anomaly::ClosedEarly, Anomaly::Gap], "unspecified"),
+        ] {
+            message.anomalies = anomalies.iter().copied().collect();
+            assert_eq!(why(&message).as_deref(), Some(want), "{anomalies:?}");
         }
-        assert_eq!((targets.order.len(), targets.bytes), (MAX_REQUESTS, MAX_REQUESTS));
-        assert_eq!((targets.recall((0, 0), true), targets.by_place.len()), (None, MAX_REQUESTS));
-        let large = vec![b'u'; MAX_URI_BYTES];
-        targets.remember((1, 1), &large);
-        assert_eq!((targets.by_place.len(), targets.bytes), (1, MAX_URI_BYTES));
-        targets.remember((1, 2), b"u");
-        assert_eq!((targets.by_place.len(), targets.bytes), (1, 1));
     }
 
     #[test]

@@ -242,6 +242,7 @@ pub(super) fn has_captured_anomalies(message: &Message) -> bool {
                 | Anomaly::Gap
                 | Anomaly::ClosedEarly
                 | Anomaly::Evicted
+                | Anomaly::TimedOut
                 | Anomaly::CaptureEnded
                 | Anomaly::AnsweredEarly
                 | Anomaly::UrgentData

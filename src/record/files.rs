@@ -4,22 +4,22 @@
 //! that they are written at their end. Guaranteed: a file is made anew (O_EXCL, mode 0600) under its
 //! name and `.partial`, and gets its own name, whole and on the disk, in one step that replaces nothing; a name
 //! that is taken gets a number. Only files that this run finished, and that are still those, are ever
-//! deleted, the oldest first.
+//! deleted, the oldest first. A finished file that cannot be cut to its last whole record or cannot get its name
+//! waits, marked as it is, and is tried again.
 
-use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+mod making;
+mod naming;
+mod series;
+mod system;
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
-use super::names::{Names, partial};
 use super::trouble::RecordError;
 
-/// Names tried for one file at most.
-const TRIES: u32 = 1_000_000;
+pub use series::Series;
 
 /// What a recording is written to: a file, or in tests something that fails on purpose.
 pub trait Store: Write {
@@ -52,8 +52,15 @@ pub trait Files {
     type Store: Store;
     /// Makes the next file. Gives the name that it will have.
     fn begin(&mut self) -> Result<(Self::Store, PathBuf), RecordError>;
-    /// Gives the file its name, once it is on the disk.
-    fn finish(&mut self, file: Self::Store, holds: Holds) -> Result<(), RecordError>;
+    /// Gives the file its name, once it ends with what it holds and is on the disk. An error is that the disk does
+    /// not have it.
+    fn finish(&mut self, file: Self::Store, holds: Holds) -> Result<Ended, RecordError>;
+    /// Tries again with the files that wait.
+    fn retry(&mut self) -> Retried;
+    /// Whether any waits.
+    fn has_waiting(&self) -> bool;
+    /// Why the first of those that wait has not its name. It is given up.
+    fn give_up(&mut self) -> Option<RecordError>;
     /// Removes a file that holds nothing.
     fn discard(&mut self, file: Self::Store);
     /// Files and messages deleted so far because there were too many.
@@ -63,10 +70,37 @@ pub trait Files {
 /// What is in a finished file.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Holds {
-    /// Bytes.
+    /// Bytes, up to the end of its last whole record.
     pub bytes: u64,
-    /// Messages.
-    pub messages: u64,
+    /// Requests.
+    pub requests: u64,
+    /// Responses.
+    pub responses: u64,
+}
+
+impl Holds {
+    /// Requests and responses.
+    pub fn messages(&self) -> u64 {
+        self.requests + self.responses
+    }
+}
+
+/// What became of a file that the disk has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It has its name.
+    Named,
+    /// It cannot have it now, and waits for [`Files::retry`]. Why is said.
+    Waits,
+}
+
+/// What became of files that waited for their names.
+#[derive(Clone, Default, Debug, PartialEq, Eq)]
+pub struct Retried {
+    /// So many have theirs now.
+    pub named: u64,
+    /// The disk turned out not to have these.
+    pub lost: Vec<Holds>,
 }
 
 /// What to do when the file is there already.
@@ -87,436 +121,5 @@ pub enum Keep {
     Bytes(u64),
 }
 
-/// The files of a run in a directory.
-#[derive(Debug)]
-pub struct Series {
-    names: Names,
-    existing: Existing,
-    keep: Option<Keep>,
-    /// Number of the last file.
-    number: u32,
-    /// Whether a file can be renamed later: not where only a right lets us write that is given up.
-    can_rename: bool,
-    making: Option<Making>,
-    finished: VecDeque<Finished>,
-    deleted: (u64, u64),
-}
-
-/// The file in the making.
-#[derive(Debug)]
-struct Making {
-    /// Where it is now.
-    at: PathBuf,
-    /// Where it will be.
-    path: PathBuf,
-    begun: jiff::Timestamp,
-}
-
-/// A finished file.
-#[derive(Debug)]
-struct Finished {
-    path: PathBuf,
-    id: (u64, u64),
-    holds: Holds,
-}
-
-impl Series {
-    /// Files of these names.
-    pub fn new(names: Names, existing: Existing) -> Self {
-        let can_rename = may_write(names.dir());
-        let (making, finished, deleted) = (None, VecDeque::new(), (0, 0));
-        Self { names, existing, keep: None, number: 0, can_rename, making, finished, deleted }
-    }
-
-    /// Whether more files can be made once every right is given up.
-    pub fn can_go_on(&self) -> bool {
-        self.can_rename
-    }
-
-    /// Deletes the oldest beyond so many.
-    pub fn keep(mut self, keep: Option<Keep>) -> Self {
-        self.keep = keep;
-        self
-    }
-
-    /// Makes a file of the first name that is free.
-    fn make(&mut self) -> Result<(File, Making), RecordError> {
-        let begun = jiff::Timestamp::now();
-        let mut number = self.names.next_number(self.number);
-        let last = number.saturating_add(TRIES);
-        loop {
-            let path = self.names.name(begun, number);
-            let at = if self.can_rename { partial(&path) } else { path.clone() };
-            let fail = |cause| RecordError::Create { path: at.clone(), cause };
-            let taken = match fs::symlink_metadata(&path) {
-                Ok(_) => Some(path.clone()),
-                Err(error) if error.kind() == ErrorKind::NotFound => match create_new(&at) {
-                    Ok(file) => {
-                        self.number = number;
-                        return Ok((file, Making { at, path, begun }));
-                    }
-                    Err(error) if error.kind() == ErrorKind::AlreadyExists => Some(at.clone()),
-                    Err(error) => return Err(fail(error)),
-                },
-                Err(error) => return Err(fail(error)),
-            };
-            if let Some(taken) = taken.filter(|_| self.names.is_one() || number == last) {
-                return Err(RecordError::Exists(taken));
-            }
-            number = number.saturating_add(1);
-        }
-    }
-
-    /// Makes the one file, whatever is there.
-    fn make_over(&mut self) -> Result<(File, Making), RecordError> {
-        let begun = jiff::Timestamp::now();
-        let name = self.names.name(begun, 1);
-        // Somebody else's link may lead to a file that is not to be lost.
-        let user = rustix::process::geteuid().as_raw();
-        if fs::symlink_metadata(&name).is_ok_and(|meta| meta.is_symlink() && meta.uid() != user) {
-            let cause = io::Error::new(ErrorKind::PermissionDenied, "it is a link of another user");
-            return Err(RecordError::Create { path: name, cause });
-        }
-        // Not the link is replaced but what it leads to.
-        let path = fs::canonicalize(&name).unwrap_or(name);
-        let can_rename = self.can_rename && path.parent().is_none_or(may_write);
-        if fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
-            return open_in_place(path, begun);
-        }
-        if !can_rename {
-            let made = open_in_place(path, begun)?;
-            let emptied = made.0.set_len(0);
-            let own = emptied.and_then(|()| made.0.set_permissions(Permissions::from_mode(0o600)));
-            own.map_err(|cause| RecordError::Create { path: made.1.path.clone(), cause })?;
-            return Ok(made);
-        }
-        let at = partial(&path);
-        let fail = |cause| RecordError::Create { path: at.clone(), cause };
-        match fs::remove_file(&at) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(fail(error)),
-            _ => {}
-        }
-        let file = create_new(&at).map_err(fail)?;
-        Ok((file, Making { at, path, begun }))
-    }
-
-    /// Gives the file its name, or one with a number where somebody has taken it meanwhile.
-    fn name(&mut self, making: Making) -> Result<PathBuf, RecordError> {
-        let Making { at, path, begun } = making;
-        if at == path {
-            return Ok(path);
-        }
-        let fail = |cause| RecordError::Name { at: at.clone(), path: path.clone(), cause };
-        if self.existing == Existing::Overwrite && self.names.is_one() {
-            fs::rename(&at, &path).map_err(fail)?;
-            return Ok(path);
-        }
-        let mut name = path.clone();
-        for number in self.number.saturating_add(1)..=self.number.saturating_add(TRIES) {
-            match rename_new(&at, &name) {
-                Ok(()) => return Ok(name),
-                Err(Errno::EXIST) => name = self.names.name(begun, number),
-                Err(error) => return Err(fail(error.into())),
-            }
-        }
-        Err(fail(ErrorKind::AlreadyExists.into()))
-    }
-
-    /// Deletes the oldest beyond what is kept. One that cannot be deleted is tried again with the next.
-    fn prune(&mut self) {
-        while let Some(oldest) = self.finished.front().filter(|_| self.is_too_much()) {
-            let name = oldest.path.display();
-            let is_ours = fs::symlink_metadata(&oldest.path)
-                .is_ok_and(|meta| (meta.dev(), meta.ino()) == oldest.id);
-            if is_ours {
-                if let Err(error) = fs::remove_file(&oldest.path) {
-                    tracing::warn!("cannot delete {name}, which --keep is done with: {error}");
-                    return;
-                }
-                let messages = oldest.holds.messages;
-                self.deleted = (self.deleted.0 + 1, self.deleted.1 + messages);
-                tracing::info!(
-                    "deleted {name}, the oldest file, with {messages} messages (--keep)"
-                );
-            }
-            // Otherwise somebody took it away: it is no longer this run's.
-            self.finished.pop_front();
-        }
-    }
-
-    fn is_too_much(&self) -> bool {
-        match self.keep {
-            None => false,
-            Some(Keep::Files(most)) => self.finished.len() as u64 > most,
-            Some(Keep::Bytes(most)) => {
-                self.finished.iter().map(|file| file.holds.bytes).sum::<u64>() > most
-            }
-        }
-    }
-}
-
-impl Files for Series {
-    type Store = File;
-
-    fn begin(&mut self) -> Result<(File, PathBuf), RecordError> {
-        let (file, making) = match self.existing {
-            Existing::Overwrite if self.names.is_one() => self.make_over()?,
-            _ => self.make()?,
-        };
-        let path = making.path.clone();
-        self.making = Some(making);
-        Ok((file, path))
-    }
-
-    fn finish(&mut self, mut file: File, holds: Holds) -> Result<(), RecordError> {
-        let Some(making) = self.making.take() else { return Ok(()) };
-        let write_error = |cause| RecordError::Write { path: making.at.clone(), cause };
-        let meta = file.metadata().map_err(write_error)?;
-        if !meta.is_file() {
-            return Ok(());
-        }
-        file.sync().map_err(write_error)?;
-        let path = self.name(making)?;
-        // The name too shall outlive a power cut; where a directory cannot be synced, nobody can help it.
-        let _ = File::open(self.names.dir()).and_then(|dir| dir.sync_all());
-        self.finished.push_back(Finished { path, id: (meta.dev(), meta.ino()), holds });
-        self.prune();
-        Ok(())
-    }
-
-    fn discard(&mut self, file: File) {
-        let Some(making) = self.making.take() else { return };
-        let id = |meta: fs::Metadata| (meta.dev(), meta.ino());
-        let ours = file.metadata().ok().filter(fs::Metadata::is_file).map(id);
-        if ours.is_some() && ours == fs::symlink_metadata(&making.at).ok().map(id) {
-            // Left behind, it is an empty file.
-            let _ = fs::remove_file(&making.at);
-        }
-    }
-
-    fn deleted(&self) -> (u64, u64) {
-        self.deleted
-    }
-}
-
-fn create_new(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
-/// A device or a pipe is written as it is: it can be neither replaced nor cut back.
-fn open_in_place(path: PathBuf, begun: jiff::Timestamp) -> Result<(File, Making), RecordError> {
-    let fail = |cause| RecordError::Create { path: path.clone(), cause };
-    let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = file.map_err(fail)?;
-    Ok((file, Making { at: path.clone(), path, begun }))
-}
-
-/// Whether this user may make and rename files there by its own standing, as its mode says: the rights of root
-/// over other people's directories are given up when the capture is open.
-fn may_write(dir: &Path) -> bool {
-    let Ok(meta) = fs::metadata(dir) else { return true };
-    let user = rustix::process::geteuid().as_raw();
-    let in_group = || {
-        let others = rustix::process::getgroups().unwrap_or_default();
-        rustix::process::getegid().as_raw() == meta.gid()
-            || others.iter().any(|group| group.as_raw() == meta.gid())
-    };
-    let shift = if user == meta.uid() {
-        6
-    } else if in_group() {
-        3
-    } else {
-        0
-    };
-    let write_and_search = 0o3;
-    (meta.mode() >> shift) & write_and_search == write_and_search
-}
-
-/// Renames, and fails where the new name exists.
-fn rename_new(from: &Path, to: &Path) -> Result<(), Errno> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // Not every file system can; a link replaces nothing either.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-            rustix::fs::link(from, to)?;
-            rustix::fs::unlink(from)
-        }
-        result => result,
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::tests::{info, read_all, request};
-    use crate::record::{Plan, Recorder, Rotate};
-
-    /// A recording of so many requests.
-    #[track_caller]
-    fn recorded(plan: &Plan, requests: usize) -> crate::model::ledger::RecordCounts {
-        let mut recorder = Recorder::create(plan, &info()).expect("create");
-        let message = request(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-        (0..requests).for_each(|_| recorder.record(&message));
-        let (counts, result) = recorder.finish();
-        result.expect("finish");
-        counts
-    }
-
-    #[track_caller]
-    fn listed(dir: &Path) -> Vec<String> {
-        let entries = fs::read_dir(dir).expect("a directory");
-        let name = |entry: io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
-        let mut names: Vec<_> =
-            entries.map(|entry| name(entry).into_string().expect("UTF-8")).collect();
-        names.sort();
-        names
-    }
-
-    /// A file for each message.
-    fn each(path: PathBuf) -> Plan {
-        Plan { rotate: Rotate { bytes: Some(1), age: None }, ..Plan::one(&path) }
-    }
-
-    #[test]
-    fn an_existing_file_is_refused_and_overwritten_only_when_told() {
-        let dir = tempfile::tempdir().expect("tempdir");
-        let path = dir.path().join("a.warc");
-        fs::write(&path, "mine").expect("write");
-        let mut plan = Plan::one(&path);
-        let refused = Recorder::create(&plan, &info()).expect_err("exists");
-        assert!(matches!(refused, RecordError::Exists(_)), "{refused}");
-        assert!(refused.to_string().contains("exists already"), "{refused}");
-        assert_eq!(listed(dir.path()), ["a.warc"]);
-        assert_eq!(fs::read(&path).expect("read"), b"mine");
-
-        plan.existing = Existing::Overwrite;
-        let counts = recorded(&plan, 0);
-        let meta = fs::metadata(&path).expect("meta");
-        assert_eq!((meta.permissions().mode() & 0o777, meta.len()), (0o600, counts.bytes));
-        assert!(fs::read(&path).expect("read").starts_with(b"WARC/1.1\r\n"));
-        assert_eq!(listed(dir.path()), ["a.warc"]);
-    }
-
-    #[test]
-    fn overwriting_goes_where_a_link_leads_and_never_replaces_a_device() {
-        let dir = tempfile::tempdir().expect("tempdir");
-        let [file, link] = ["file", "link"].map(|name| dir.path().join(name));
-        fs::write(&file, "old").expect("write");
-        std::os::unix::fs::symlink(&file, &link).expect("link");
-        let plan = |path: &Path| Plan { existing: Existing::Overwrite, ..Plan::one(path) };
-        recorded(&plan(&link), 1);
-        assert!(fs::symlink_metadata(&link).expect("it").is_symlink());
-        assert_eq!(read_all(&fs::read(&file).expect("read")).0.len(), 1);
-        let counts = recorded(&plan(Path::new("/dev/null")), 1);
-        assert_eq!(counts.requests, 1);
-        assert!(!fs::metadata("/dev/null").expect("it").is_file());
-    }
-
-    #[test]
-    fn a_file_in_the_making_is_marked_private_and_never_taken_over() {
-        let dir = tempfile::tempdir().expect("tempdir");
-        let path = dir.path().join("a.warc");
-        let recorder = Recorder::create(&Plan::one(&path), &info()).expect("create");
-        assert_eq!(listed(dir.path()), ["a.warc.partial"]);
-        let meta = fs::metadata(partial(&path)).expect("meta");
-        assert_eq!(meta.permissions().mode() & 0o777, 0o600);
-        let second = Recorder::create(&Plan::one(&path), &info()).expect_err("in the making");
-        assert!(second.to_string().contains("a.warc.partial exists"), "{second}");
-        recorder.discard();
-        assert_eq!(listed(dir.path()), Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_name_that_is_taken_meanwhile_gets_a_number() {
-        let dir = tempfile::tempdir().expect("tempdir");
-        let path = dir.path().join("a.warc.gz");
-        let recorder = Recorder::create(&Plan::one(&path), &info()).expect("create");
-        fs::write(&path, "somebody's").expect("write");
-        fs::write(dir.path().join("a_002.warc.gz"), "somebody's").expect("write");
-        recorder.finish().1.expect("finish");
-        assert_eq!(listed(dir.path()), ["a.warc.gz", "a_002.warc.gz", "a_003.warc.gz"]);
-        assert_eq!(fs::read(&path).expect("read"), b"somebody's");
-    }
-
-    #[test]
-    fn several_files_are_numbered_past_what_is_there() {
-        let dir = tempfile::tempdir().expect("tempdir");
-        for name in ["a-000001.warc", "a-000003.warc.partial"] {
-            fs::write(dir.path().join(name), "somebody's").expect("write");
-        }
-        let counts = recorded(&each(dir.path().join("a.warc")), 3);
-        assert_eq!((counts.files, counts.requests), (3, 3));
-        let numbers = ["1.warc", "2.warc", "3.warc.partial", "4.warc", "5.warc"];
-        assert_eq!(listed(dir.path()), numbers.map(|number| format!("a-00000{number}")));
-        for name in ["a-000001.warc", "a-000003.warc.partial"] {
-            assert_eq!(fs::read(dir.path().join(name)).expect("read"), b"somebody's");
-        }
-        // All of one second: numbers tell them apart, whatever the clock does.
-        let dir = tempfile::tempdir().expect("tempdir");
-        recorded(&each(dir.path().join("%Y.warc.zst")), 3);
-        let names = listed(dir.path());
-        assert_eq!(names.len(), 3);
-        assert!(names[1].ends_with("_002.warc.zst") && names[2].ends_with("_003.warc.zst"));
-    }
-
-    #[test]
-    fn the_oldest_files_of_this_run_are_deleted_and_no_others() {
-        for keep in [Keep::Files(2), Keep::Bytes(2000)] {
-            let dir = tempfile::tempdir().expect("tempdir");
-            let other = dir.path().join("a-000000.warc");
-            fs::write(&other, "somebody's").expect("write");
-            let plan = Plan { keep: Some(keep), ..each(dir.path().join("a.warc")) };
-            let counts = recorded(&plan, 7);
-            assert_eq!((counts.files, counts.requests), (7, 7));
-            let names = listed(dir.path());
-            let left = names.len() as u64 - 1;
-            assert_eq!((counts.deleted_files, counts.deleted), (7 - left, 7 - left), "{names:?}");
-            assert!(
-                (1..=2).contains(&left) && names.contains(&"a-000007.warc".into()),
-                "{names:?}"
-            );
-            assert!(other.exists());
-        }
-    }
-
-    #[test]
-    fn a_file_that_somebody_replaced_is_not_deleted() {
-        let dir = tempfile::tempdir().expect("tempdir");
-        let plan = Plan { keep: Some(Keep::Files(1)), ..each(dir.path().join("a.warc")) };
-        let mut recorder = Recorder::create(&plan, &info()).expect("create");
-        let message = request(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-        (0..2).for_each(|_| recorder.record(&message));
-        let first = dir.path().join("a-000001.warc");
-        // Made before the old one goes: it cannot have the same number.
-        fs::write(dir.path().join("new"), "somebody's").expect("write");
-        fs::rename(dir.path().join("new"), &first).expect("rename");
-        recorder.record(&message);
-        let (counts, _) = recorder.finish();
-        assert_eq!((counts.files, counts.deleted_files), (3, 1));
-        assert_eq!(fs::read(&first).expect("read"), b"somebody's");
-    }
-
-    #[test]
-    fn a_missing_directory_is_named() {
-        let path = Path::new("/nonexistent/a.warc");
-        let error = Recorder::create(&Plan::one(path), &info()).expect_err("no directory");
-        assert!(error.to_string().contains("/nonexistent/a.warc"), "{error}");
-        assert!(error.to_string().contains("is the directory there?"), "{error}");
-    }
-
-    #[test]
-    fn a_removed_file_is_noticed_and_the_next_one_takes_its_name() {
-        let dir = tempfile::tempdir().expect("tempdir");
-        let path = dir.path().join("a.warc");
-        let mut recorder = Recorder::create(&Plan::one(&path), &info()).expect("create");
-        let message = request(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-        recorder.record(&message);
-        recorder.flush();
-        fs::remove_file(partial(&path)).expect("remove");
-        recorder.record(&message);
-        let (counts, result) = recorder.finish();
-        result.expect("finish");
-        assert_eq!((counts.requests, counts.failed), (1, 1));
-        assert_eq!(read_all(&fs::read(&path).expect("read")).0.len(), 1);
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! In come whole messages from the capture side, out comes a file that every WARC tool reads; and
 //! the other way, a file in, messages as they were on the wire out. [`warc`] holds the words of the
-//! format, [`encode`] makes one record, [`pack`] compresses it, [`writer`] puts records into files and survives their
+//! format, [`encode`] makes one record, [`pack`] compresses it (with a [`dictionary`], if there is one), [`writer`] puts records into files and survives their
 //! trouble ([`trouble`] names it), [`files`] makes and finishes files, [`names`] names them, [`task`] is the thread around it, [`reader`] reads.
 //! [`gor`] is GoReplay's format, [`har`] that of browsers, [`access_log`] what web servers log, [`export`] writes all of
 //! them and counts what each cannot hold.
@@ -10,7 +10,9 @@
 //! is the `http` room's work.
 
 pub mod access_log;
+mod asked;
 mod curl;
+pub mod dictionary;
 pub mod encode;
 pub mod export;
 pub mod files;
@@ -31,6 +33,7 @@ mod window;
 pub mod writer;
 
 pub use access_log::{LogFormat, LogReader};
+pub use dictionary::Dictionary;
 pub use export::{Exported, Exporter, Format};
 pub use files::{Existing, Keep};
 pub use gor::GorReader;

@@ -7,12 +7,16 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use jiff::fmt::strtime;
+use lru::LruCache;
 
 /// What the name of a file in the making ends with.
 pub const PARTIAL: &str = ".partial";
 
+/// Names with times whose numbers are remembered: more than a day has seconds.
+const MAX_REMEMBERED: usize = 100_000;
+
 /// See the module's description.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Names {
     dir: PathBuf,
     name: OsString,
@@ -20,6 +24,11 @@ pub struct Names {
     is_pattern: bool,
     /// Whether each name has a number: several files, and no time to tell them apart.
     is_numbered: bool,
+    /// The highest number so far, and that of each name with times, by the name's hash: two that share one
+    /// leave out numbers, no more.
+    last: u32,
+    by_name: LruCache<u64, u32>,
+    hasher: ahash::RandomState,
 }
 
 /// Why an output cannot name files.
@@ -53,7 +62,15 @@ impl Names {
         let name = output.file_name().filter(|_| !is_dir(output));
         let name = name.ok_or_else(|| NameError::NoFile(output.to_owned()))?.to_owned();
         let dir = output.parent().unwrap_or(Path::new("")).to_owned();
-        Ok(Self { dir, name, is_pattern: false, is_numbered: false })
+        Ok(Self {
+            dir,
+            name,
+            is_pattern: false,
+            is_numbered: false,
+            last: 0,
+            by_name: LruCache::unbounded(),
+            hasher: ahash::RandomState::new(),
+        })
     }
 
     /// Whether there is but one name.
@@ -69,9 +86,30 @@ impl Names {
         }
     }
 
-    /// The first number to try for the next file, of those tried so far.
-    pub fn next_number(&self, last: u32) -> u32 {
-        if self.is_numbered { last.saturating_add(1) } else { 1 }
+    /// The first number to try for a file begun at this time: behind every one that such a name had in this
+    /// run, so that a deleted file's is not used again, and none is tried twice.
+    pub fn next_number(&self, at: jiff::Timestamp) -> u32 {
+        match (self.is_numbered, self.is_pattern) {
+            (true, _) => self.last.saturating_add(1),
+            (_, true) => self.by_name.peek(&self.key(at)).map_or(1, |last| last.saturating_add(1)),
+            _ => 1,
+        }
+    }
+
+    /// Notes that a file begun at this time has this number.
+    pub fn took(&mut self, at: jiff::Timestamp, number: u32) {
+        self.last = self.last.max(number);
+        if self.is_pattern {
+            let highest = self.next_number(at).saturating_sub(1).max(number);
+            self.by_name.put(self.key(at), highest);
+            if self.by_name.len() > MAX_REMEMBERED {
+                self.by_name.pop_lru();
+            }
+        }
+    }
+
+    fn key(&self, at: jiff::Timestamp) -> u64 {
+        self.hasher.hash_one(self.timed(at).unwrap_or_default())
     }
 
     /// The name with this number of a file begun at this time. Sorted, numbers are in their order.
@@ -164,10 +202,31 @@ mod tests {
     }
 
     #[test]
-    fn numbers_go_on_where_they_alone_tell_files_apart() {
-        let numbered = Names::new(Path::new("a.warc"), true).expect("a name");
-        assert_eq!((numbered.next_number(0), numbered.next_number(7)), (1, 8));
-        let timed = Names::new(Path::new("%s.warc"), true).expect("a pattern");
-        assert_eq!((timed.next_number(0), timed.next_number(7)), (1, 1));
+    fn numbers_go_on_for_each_name() {
+        let mut numbered = Names::new(Path::new("a.warc"), true).expect("a name");
+        assert_eq!(numbered.next_number(at()), 1);
+        numbered.took(at(), 7);
+        assert_eq!(numbered.next_number(at()), 8);
+        let mut timed = Names::new(Path::new("%s.warc"), true).expect("a pattern");
+        let later = at() + jiff::SignedDuration::from_secs(1);
+        timed.took(at(), 7);
+        // One that was passed over comes late.
+        timed.took(at(), 3);
+        assert_eq!((timed.next_number(at()), timed.next_number(later)), (8, 1));
+        timed.took(later, 1);
+        // The clock was set back.
+        assert_eq!((timed.next_number(at()), timed.next_number(later)), (8, 2));
+        let mut one = Names::new(Path::new("a.warc"), false).expect("a name");
+        one.took(at(), 1);
+        assert_eq!(one.next_number(at()), 1, "there is no other");
+    }
+
+    #[test]
+    fn the_memory_of_numbers_is_bounded() {
+        let mut timed = Names::new(Path::new("%s.warc"), true).expect("a pattern");
+        let second = |n| at() + jiff::SignedDuration::from_secs(n);
+        (0..=100_000).for_each(|n| timed.took(second(n), 5));
+        assert_eq!(timed.by_name.len(), 100_000);
+        assert_eq!((timed.next_number(second(0)), timed.next_number(second(1))), (1, 6));
     }
 }

@@ -11,6 +11,8 @@ use std::path::Path;
 
 use flate2::{Compress, FlushCompress, Status};
 
+use super::dictionary::Dictionary;
+
 /// gzip's fastest level.
 const GZIP_LEVEL: u32 = 1;
 /// zstd's fastest ordinary level.
@@ -61,7 +63,10 @@ impl fmt::Display for Compression {
 }
 
 /// See the module's description.
-pub struct Packer(State);
+pub struct Packer {
+    state: State,
+    dictionary: Option<Dictionary>,
+}
 
 enum State {
     Plain,
@@ -71,7 +76,7 @@ enum State {
 
 impl fmt::Debug for Packer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
+        f.write_str(match self.state {
             State::Plain => "Packer(plain)",
             State::Gzip(_) => "Packer(gzip)",
             State::Zstd(_) => "Packer(zstd)",
@@ -82,24 +87,40 @@ impl fmt::Debug for Packer {
 impl Packer {
     /// One for a recording.
     pub fn new(compression: Compression) -> io::Result<Self> {
-        Ok(Self(match compression {
+        Self::with_dictionary(compression, None)
+    }
+
+    /// One for a recording whose records are packed with this dictionary, as far as zstd packs them.
+    pub fn with_dictionary(
+        compression: Compression,
+        dictionary: Option<&Dictionary>,
+    ) -> io::Result<Self> {
+        let dictionary = dictionary.filter(|_| compression == Compression::Zstd);
+        let state = match compression {
             Compression::Plain => State::Plain,
             Compression::Gzip => {
                 State::Gzip(Compress::new(flate2::Compression::new(GZIP_LEVEL), false))
             }
             Compression::Zstd => {
-                let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+                let bytes = dictionary.map_or(&[][..], Dictionary::bytes);
+                let mut compressor = zstd::bulk::Compressor::with_dictionary(ZSTD_LEVEL, bytes)?;
                 // As gzip has: what is damaged shall be noticed.
                 compressor.include_checksum(true)?;
                 State::Zstd(compressor)
             }
-        }))
+        };
+        Ok(Self { state, dictionary: dictionary.cloned() })
+    }
+
+    /// What stands before a file's first record.
+    pub fn preamble(&self) -> &[u8] {
+        self.dictionary.as_ref().map_or(&[], Dictionary::frame)
     }
 
     /// Appends the stored form of a record. On an error, which only lack of memory can be, `out` is as it was.
     pub fn pack(&mut self, record: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         let start = out.len();
-        let result = match &mut self.0 {
+        let result = match &mut self.state {
             State::Plain => {
                 out.extend_from_slice(record);
                 Ok(())
@@ -118,19 +139,24 @@ impl Packer {
 fn member(compress: &mut Compress, record: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     compress.reset();
     out.extend_from_slice(&GZIP_HEADER);
-    let mut rest = record;
+    let (mut taken, mut end) = (0, out.len());
     loop {
-        // Whatever it is given, deflate needs room to end.
-        out.reserve(rest.len() / 2 + 64);
-        let before = compress.total_in();
+        // Room for this record and no more: what is given is filled with zeros first, `compress_vec` does so with all
+        // that the buffer has, a megabyte at times. Whatever it is given, deflate needs room to end.
+        let rest = record.get(taken..).unwrap_or_default();
+        out.resize(end + rest.len() + rest.len() / 16 + 64, 0);
+        let room = out.get_mut(end..).unwrap_or_default();
+        let before = (compress.total_in(), compress.total_out());
         let status =
-            compress.compress_vec(rest, out, FlushCompress::Finish).map_err(io::Error::other)?;
-        let taken = usize::try_from(compress.total_in() - before).unwrap_or(usize::MAX);
-        rest = rest.get(taken..).unwrap_or_default();
+            compress.compress(rest, room, FlushCompress::Finish).map_err(io::Error::other)?;
+        let moved = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
+        taken = taken.saturating_add(moved(compress.total_in(), before.0));
+        end = end.saturating_add(moved(compress.total_out(), before.1)).min(out.len());
         if status == Status::StreamEnd {
             break;
         }
     }
+    out.truncate(end);
     out.extend_from_slice(&crc32fast::hash(record).to_le_bytes());
     // Modulo 2^32, as the format has it.
     out.extend_from_slice(&(record.len() as u32).to_le_bytes());

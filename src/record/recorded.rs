@@ -47,7 +47,7 @@ pub struct RecordedMessage {
     pub anomalies: Anomalies,
     /// How many secrets in it the file says are replaced.
     pub redacted: u32,
-    /// Whether the writer said that the message is not whole. Never in our own files.
+    /// Whether the writer said that the message is not whole: then this is its beginning.
     pub truncated: bool,
     /// Offset of the record in the (decompressed) stream.
     pub offset: u64,

@@ -59,8 +59,8 @@ impl<G, F: Files> RecordTask<G, F> {
     pub fn run(mut self) -> (RecordCounts, Result<(), RecordError>) {
         let mut flush_at = Instant::now() + FLUSH_EVERY;
         loop {
-            // With nothing in the buffer only a file that grows old is something to wake up for.
-            let mut wake_at = self.recorder.rotate_at();
+            // With nothing in the buffer only a file that grows old, or has no name, is something to wake up for.
+            let mut wake_at = self.recorder.due_at();
             if self.recorder.has_pending() {
                 wake_at = Some(wake_at.map_or(flush_at, |at| at.min(flush_at)));
             } else {
@@ -80,7 +80,7 @@ impl<G, F: Files> RecordTask<G, F> {
                 self.recorder.flush();
                 flush_at = now + FLUSH_EVERY;
             }
-            self.recorder.rotate_by_age();
+            self.recorder.keep_up();
             self.publish();
         }
     }

@@ -45,6 +45,14 @@ pub enum RecordError {
         /// What the system said.
         cause: io::Error,
     },
+    /// The file is finished, but there is part of a record behind its last whole one that cannot be cut off.
+    #[error("{} ends within a record, and what is too much cannot be cut off: {}", .path.display(), named(.cause))]
+    Torn {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// Somebody removed the file while it was being written.
     #[error("{} was removed while it was being written: {messages} messages are gone with it", .path.display())]
     Removed {

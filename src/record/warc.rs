@@ -27,6 +27,10 @@ pub mod field {
     pub const REQUEST: &str = "Shadowtap-Request";
     /// Packet time of the segment with the last byte, as `WARC-Date` is of the first.
     pub const LAST_BYTE: &str = "Shadowtap-Last-Byte";
+    /// Of a response: seconds from the last byte of its request to its own first byte, where both are known.
+    pub const TO_FIRST_BYTE: &str = "Shadowtap-Time-To-First-Byte";
+    /// The same to its own last byte.
+    pub const TO_LAST_BYTE: &str = "Shadowtap-Time-To-Last-Byte";
     /// What was odd about the message, names separated by commas; absent when nothing was.
     pub const ANOMALIES: &str = "Shadowtap-Anomalies";
     /// How many secrets of the message are replaced by their hashes; absent when none is.
@@ -48,6 +52,31 @@ impl Kind {
         match self {
             Self::Request => "request",
             Self::Response => "response",
+        }
+    }
+}
+
+/// Why a record holds less than the whole message (ISO 28500:2017, 5.13).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Truncated {
+    /// It is larger than a limit.
+    Length,
+    /// It took too long.
+    Time,
+    /// The connection, or the capture, ended before.
+    Disconnect,
+    /// Anything else.
+    Unspecified,
+}
+
+impl Truncated {
+    /// As in `WARC-Truncated`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Length => "length",
+            Self::Time => "time",
+            Self::Disconnect => "disconnect",
+            Self::Unspecified => "unspecified",
         }
     }
 }
@@ -175,6 +204,18 @@ pub fn push_date(out: &mut Vec<u8>, time: Timestamp) {
         push_digits(out, value, width);
         out.push(end);
     }
+}
+
+/// Appends the seconds from one time to another with nine digits behind the point: `0.001500000`, and `-0.000000001`
+/// where the other is the earlier one.
+pub fn push_seconds(out: &mut Vec<u8>, from: Timestamp, to: Timestamp) {
+    use std::io::Write as _;
+    if to < from {
+        out.push(b'-');
+    }
+    let nanos = to.as_nanos().abs_diff(from.as_nanos());
+    // Writing to a vector does not fail.
+    let _ = write!(out, "{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000);
 }
 
 /// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar: the calendar

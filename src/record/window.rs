@@ -8,6 +8,8 @@ use std::io::{self, BufReader, ErrorKind, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
+use crate::model::zstd::Frames;
+
 /// Bytes read at once.
 const BLOCK: usize = 256 << 10;
 /// How a gzip member begins (RFC 1952 2.3.1), with its only method.
@@ -23,7 +25,7 @@ type Whole<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
 enum Source<R> {
     Plain(Whole<R>),
     Gzip(Box<MultiGzDecoder<BufReader<Whole<R>>>>),
-    Zstd(Box<zstd::Decoder<'static, BufReader<Whole<R>>>>),
+    Zstd(Box<Frames<BufReader<Whole<R>>>>),
 }
 
 /// Whether a stream that begins like this is zstd.
@@ -57,7 +59,7 @@ impl<R: Read> Window<R> {
             Source::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(BLOCK, whole))))
         } else if is_zstd {
             let buffered = BufReader::with_capacity(BLOCK, whole);
-            Source::Zstd(Box::new(zstd::Decoder::with_buffer(buffered)?))
+            Source::Zstd(Box::new(Frames::new(buffered)?))
         } else {
             Source::Plain(whole)
         };

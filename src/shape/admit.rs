@@ -15,8 +15,8 @@ pub struct Admission {
     pub marker: &'static str,
     /// Methods that may go on.
     pub methods: Methods,
-    /// Whether what is handed on will be sent, not only written down or listed: then requests that
-    /// cannot be sent again are held back.
+    /// Whether what is handed on will be sent, not only written down: then requests that are not whole, or
+    /// cannot be sent again, are held back.
     pub is_replay: bool,
     /// Whether requests that two servers may read differently are held back too.
     pub holds_ambiguous: bool,
@@ -28,13 +28,13 @@ impl Admission {
         if request.header(self.marker).is_some() {
             return Some(Refused::Marker);
         }
+        if !self.is_replay {
+            return None;
+        }
         match request.completion {
             Completion::Complete => {}
             Completion::Incomplete => return Some(Refused::Incomplete),
             Completion::TooLarge => return Some(Refused::BodyTooLarge),
-        }
-        if !self.is_replay {
-            return None;
         }
         if request.method() == b"CONNECT" || request.header("upgrade").is_some() {
             return Some(Refused::NotReplayable);

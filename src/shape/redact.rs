@@ -282,11 +282,12 @@ fn pieces(bytes: &[u8], value: Range<usize>) -> impl Iterator<Item = Range<usize
 }
 
 /// The value of `name=value`. Without a name all of it: also where nothing but the padding of base64
-/// follows the sign.
+/// follows the sign. A single one may as well end a name without a value: then what stands before it tells.
 fn cookie_value(bytes: &[u8], piece: Range<usize>) -> Range<usize> {
     let text = bytes.get(piece.clone()).unwrap_or_default();
     match memchr::memchr(b'=', text) {
         Some(sign) if text.len() > sign + 1 && is_padding(text, sign) => piece,
+        Some(sign) if text.len() == sign + 1 && is_like_token(text.get(..sign)) => piece,
         Some(sign) => trimmed(bytes, piece.start + sign + 1..piece.end),
         None => piece,
     }
@@ -294,6 +295,23 @@ fn cookie_value(bytes: &[u8], piece: Range<usize>) -> Range<usize> {
 
 fn is_padding(text: &[u8], sign: usize) -> bool {
     text.get(sign..).unwrap_or_default().iter().all(|&b| b == b'=')
+}
+
+/// A shorter name than this is hardly a secret: 16 digits of base64 are 96 bits.
+const SHORTEST_TOKEN: usize = 16;
+
+/// Whether what stands where a cookie has its name looks like base64 rather than words: digits of base64 (either
+/// alphabet) and nothing else, and not all letters of one case with nothing but `_` and `-` between them, as names
+/// are written. Of tokens of 16 random digits one in 277,000 passes for words.
+fn is_like_token(name: Option<&[u8]>) -> bool {
+    let name = name.unwrap_or_default();
+    let is_digit = |b: &u8| b.is_ascii_alphanumeric() || b"+/-_".contains(b);
+    let is_words =
+        |is_letter: fn(&u8) -> bool| name.iter().all(|b| is_letter(b) || matches!(b, b'-' | b'_'));
+    name.len() >= SHORTEST_TOKEN
+        && name.iter().all(is_digit)
+        && !is_words(u8::is_ascii_lowercase)
+        && !is_words(u8::is_ascii_uppercase)
 }
 
 /// Whether it is an attribute as RFC 6265 knows them, and nothing else: a further cookie behind a comma,
@@ -432,6 +450,18 @@ mod tests {
             ("X-Api-Key: a b=c; d\r\n", "X-Api-Key: #a b=c; d#\r\n"),
             ("Cookie: a=b; c=d=; e=;f;=g\r\n", "Cookie: a=#b#; c=#d=#; e=;#f#;=#g#\r\n"),
             ("Cookie: YWJjZA==; a=\"b\"\r\n", "Cookie: #YWJjZA==#; a=#\"b\"#\r\n"),
+            // Nameless base64 with a single sign of padding, and names without a value.
+            ("Cookie: Zm9vYmFyYmF6cXV4MTI=; a=b\r\n", "Cookie: #Zm9vYmFyYmF6cXV4MTI=#; a=#b#\r\n"),
+            (
+                "Cookie: a=b; 0123456789abcde+/_-= \r\n",
+                "Cookie: a=#b#; #0123456789abcde+/_-=# \r\n",
+            ),
+            ("Set-Cookie: Zm9vYmFyYmF6cXV4MTI=\r\n", "Set-Cookie: #Zm9vYmFyYmF6cXV4MTI=#\r\n"),
+            ("Cookie: Zm9vYmFyYmF6cXU=\r\n", "Cookie: Zm9vYmFyYmF6cXU=\r\n"),
+            ("Cookie: JSESSIONID=; theme2=\r\n", "Cookie: JSESSIONID=; theme2=\r\n"),
+            ("Cookie: wordpress_logged_in=\r\n", "Cookie: wordpress_logged_in=\r\n"),
+            ("Cookie: REMEMBER-ME-TOKEN-ID=\r\n", "Cookie: REMEMBER-ME-TOKEN-ID=\r\n"),
+            ("Cookie: a.name.with.Dots.2026=\r\n", "Cookie: a.name.with.Dots.2026=\r\n"),
             ("Set-Cookie: a=b; Path=/x; HttpOnly\r\n", "Set-Cookie: a=#b#; Path=/x; HttpOnly\r\n"),
             (
                 "Set-Cookie: a=b; expires=Wed, 21 Oct 2015 07:28:00 GMT\r\n",

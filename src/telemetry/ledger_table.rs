@@ -202,6 +202,7 @@ fn recorded(rows: &mut Rows, recording: &RecordCounts) {
     }
     rows.beside_if("files deleted (--keep)", recording.deleted_files);
     rows.beside_if("messages in them", recording.deleted);
+    rows.beside_if("not whole", recording.truncated);
     rows.beside_if("with secrets replaced", recording.redacted);
 }
 

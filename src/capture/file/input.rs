@@ -14,6 +14,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::FileError;
 use super::sniff::{GOR_SNIFF_LEN, HAR_SNIFF_LEN, Kind, LOG_SNIFF_LEN, SNIFF_LEN, by_name, sniff};
+use crate::model::zstd::Frames;
 
 /// Bytes asked from the system at once.
 const READ_SIZE: usize = 512 << 10;
@@ -80,7 +81,7 @@ impl Input {
         let buffered = BufReader::with_capacity(READ_SIZE, whole);
         let decompressed: Box<dyn Read + Send> = match compression {
             Compression::Gzip => Box::new(MultiGzDecoder::new(buffered)),
-            Compression::Zstd => match zstd::Decoder::with_buffer(buffered) {
+            Compression::Zstd => match Frames::new(buffered) {
                 Ok(decoder) => Box::new(decoder),
                 Err(source) => {
                     return Err(FileError::Read { name: name.into(), offset: 0, source });

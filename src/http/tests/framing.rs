@@ -47,7 +47,8 @@ fn a_body_that_ends_with_the_connection_needs_a_clean_end() {
     for (why, anomaly) in [
         (CloseReason::Reset, "closed_early"),
         (CloseReason::EndOfCapture, "capture_ended"),
-        (CloseReason::Idle, "evicted"),
+        (CloseReason::Idle, "timed_out"),
+        (CloseReason::Evicted, "evicted"),
     ] {
         let mut wire = Wire::new();
         wire.c(get("/"));

@@ -6,7 +6,7 @@ use super::*;
 fn a_hole_in_a_body_of_known_length_costs_that_message_only() {
     let mut wire = Wire::new();
     wire.c("POST /1 HTTP/1.1\r\nContent-Length: 10\r\n\r\nab").c_gap(5).c("hij").c(get("/2"));
-    wire.expect(&["#0 POST /1 \"abhij\" incomplete [gap]", "#1 GET /2"]);
+    wire.expect(&["#0 POST /1 \"ab\" incomplete [gap]", "#1 GET /2"]);
     // To its very end, and over its end.
     let mut wire = Wire::new();
     wire.c("POST /1 HTTP/1.1\r\nContent-Length: 10\r\n\r\nab").c_gap(8).c(get("/2"));
@@ -21,7 +21,7 @@ fn a_hole_in_chunk_data_costs_that_message_only() {
     let mut wire = Wire::new();
     wire.c("POST /1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\na\r\n01").c_gap(4).c("6789\r\n");
     wire.c("0\r\n\r\n").c(get("/2"));
-    wire.expect(&["#0 POST /1 \"016789\" incomplete [gap]", "#1 GET /2"]);
+    wire.expect(&["#0 POST /1 \"01\" incomplete [gap]", "#1 GET /2"]);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_hole_in_a_response_leaves_the_requests_alone() {
 fn a_body_until_close_with_a_hole_is_never_whole() {
     let mut wire = Wire::new();
     wire.c(get("/")).s("HTTP/1.0 200 OK\r\n\r\nabc").s_gap(1).s("def").s_fin();
-    wire.expect(&["#0 GET /", "#0 200 \"abcdef\" for 0 incomplete [gap]"]);
+    wire.expect(&["#0 GET /", "#0 200 \"abc\" for 0 incomplete [gap]"]);
     let mut wire = Wire::new();
     wire.c(get("/")).s("HTTP/1.0 200 OK\r\n\r\nabc").s_gap(1).s_fin();
     wire.expect(&["#0 GET /", "#0 200 \"abc\" for 0 incomplete [gap]"]);
