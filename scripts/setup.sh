@@ -30,10 +30,10 @@ needs() {
             # Only for giving the binary its right, which takes root: without, the demo shows a recording.
             ! may_install || echo setcap
             ;;
-        test) echo cc pkg-config libpcap-headers setcap setpriv ip nginx wrk tcpdump curl zstd unshare nsenter python3-venv ;;
+        test) echo cc pkg-config libpcap-headers setcap setpriv ip nginx wrk tcpdump curl wget node zstd unshare nsenter python3-venv ;;
         lint) echo cc pkg-config libpcap-headers shellcheck python3-venv ;;
         bench) echo cc pkg-config libpcap-headers ip nginx wrk tcpdump ;;
-        fixtures) echo ip nginx wrk tcpdump editcap curl python3 ;;
+        fixtures) echo ip nginx wrk tcpdump editcap curl python3 node chromium ;;
         har) echo node npm ;;
         tshark)
             echo cc pkg-config libpcap-headers ip unshare tcpdump tshark python3 \

@@ -182,7 +182,19 @@ fn the_output_is_ours_alone_and_nothing_is_overwritten() {
     let dir = directory();
     let pcap = fixtures::path("post.pcap");
     let copy = file(&dir, "copy.pcap", std::fs::read(&pcap).expect("a fixture"));
-    for name in ["a.warc", "a.gor", "a.gor.gz", "a.har", "a.curl", "a.sh"] {
+    for name in [
+        "a.warc",
+        "a.warc.gz",
+        "a.warc.zst",
+        "a.gor",
+        "a.gor.gz",
+        "a.har",
+        "a.curl",
+        "a.sh",
+        "a.k6.js",
+        "a.vegeta",
+        "100%.har",
+    ] {
         let out = dir.path().join(name);
         let done = run(&["convert", text(&pcap), text(&out)]).expect_code(0);
         assert!(done.stderr.contains("messages read ="), "{}", done.stderr);
@@ -205,6 +217,134 @@ fn the_output_is_ours_alone_and_nothing_is_overwritten() {
     assert!(full.stderr.contains("cannot write /dev/full"), "{}", full.stderr);
     let alone = run(&["convert", text(&pcap)]).expect_code(2);
     assert!(alone.stderr.contains("FILE"), "{}", alone.stderr);
+}
+
+#[test]
+fn a_file_is_made_whole_or_not_at_all() {
+    let dir = directory();
+    let pcap = fixtures::path("post.pcap");
+    let listed = || {
+        let entries = std::fs::read_dir(dir.path()).expect("a directory");
+        let mut names: Vec<_> = entries.map(|entry| entry.expect("it").file_name()).collect();
+        names.sort();
+        names
+    };
+    let old = file(&dir, "a.har", "old");
+    // A fault of the input that is known only when the output is open.
+    let none = file(&dir, "none.log", "noise\n");
+    let overwrite =
+        ["convert", text(&none), text(&old), "--overwrite", "--redact-key", "env:NONE_SUCH"];
+    run(&overwrite).expect_code(2);
+    assert_eq!(std::fs::read(&old).expect("a file"), b"old");
+    // While it is made it is another file: whoever reads the old one is not disturbed.
+    let mut reader = std::fs::File::open(&old).expect("a file");
+    run(&["convert", text(&pcap), text(&old), "--overwrite"]).expect_code(0);
+    let mut read = String::new();
+    reader.read_to_string(&mut read).expect("the old file");
+    assert_eq!(read, "old");
+    assert!(std::fs::read(&old).expect("a file").starts_with(b"{\"log\""));
+    assert_eq!(listed(), ["a.har", "none.log"], "nothing is left behind");
+    // One that somebody else makes is not taken over.
+    file(&dir, "b.har.partial", "mine");
+    let taken = run(&["convert", text(&pcap), text(&dir.path().join("b.har"))]).expect_code(2);
+    assert!(taken.stderr.contains("b.har.partial exists already"), "{}", taken.stderr);
+    // A link stays one, and what it leads to is replaced.
+    let link = dir.path().join("link.har");
+    std::os::unix::fs::symlink(&old, &link).expect("a link");
+    let before = std::fs::read(&old).expect("a file");
+    run(&["convert", text(&fixtures::path("ipv6.pcap")), text(&link), "--overwrite"])
+        .expect_code(0);
+    assert!(std::fs::symlink_metadata(&link).expect("it").is_symlink());
+    assert_ne!(std::fs::read(&old).expect("a file"), before);
+}
+
+#[test]
+fn what_is_read_is_never_what_is_written() {
+    let dir = directory();
+    let pcap = std::fs::read(fixtures::path("post.pcap")).expect("a fixture");
+    let input = file(&dir, "a.warc.partial", &pcap);
+    let [soft, hard] = ["soft.har", "hard.har"].map(|name| dir.path().join(name));
+    std::os::unix::fs::symlink(&input, &soft).expect("a link");
+    std::fs::hard_link(&input, &hard).expect("a link");
+    let other = fixtures::path("ipv6.pcap");
+    for output in [&soft, &hard, &dir.path().join("a.warc"), &input] {
+        let args =
+            ["convert", text(&other), text(&input), text(output), "--overwrite", "--format", "har"];
+        let refused = run(&args).expect_code(2);
+        assert!(refused.stderr.contains("the same file"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("choose another name"), "{}", refused.stderr);
+    }
+    // Appending to what is read would go on for ever.
+    let mut appending = Command::new("sh");
+    appending.args(["-c", "exec \"$0\" convert \"$1\" - --format gor >> \"$1\""]);
+    appending.arg(crate::support::shadowtap::executable()).arg(&input);
+    let output = appending.output().expect("sh");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(contains(&output.stderr, b"standard output goes to"), "{output:?}");
+    assert_eq!(std::fs::read(&input).expect("the input"), pcap);
+}
+
+#[test]
+fn recordings_are_compressed_record_by_record() {
+    let dir = directory();
+    let pcap = fixtures::path("chunked.pcap");
+    let plain = dir.path().join("a.warc");
+    convert(&pcap, &plain);
+    let begins = |bytes: &[u8]| memchr::memmem::find_iter(bytes, b"WARC/1.1\r\nWARC-Type").count();
+    let whole = begins(&std::fs::read(&plain).expect("a file"));
+    for (name, magic) in
+        [("a.warc.gz", &[0x1f, 0x8b, 8][..]), ("a.warc.zst", &[0x28, 0xb5, 0x2f, 0xfd])]
+    {
+        let packed = dir.path().join(name);
+        convert(&pcap, &packed);
+        assert_eq!(messages(&packed, &ALL), messages(&plain, &ALL), "{name}");
+        let bytes = std::fs::read(&packed).expect("a file");
+        assert!(bytes.starts_with(magic), "{name}");
+        let records = memchr::memmem::find_iter(&bytes, magic).count();
+        // By chance there may be more that look like a beginning.
+        assert!(records >= whole, "{name}: {records}, {whole} records");
+    }
+    let zstd = Command::new("zstd").args(["-dc", text(&dir.path().join("a.warc.zst"))]).output();
+    let unpacked = zstd.expect("zstd").stdout;
+    assert_eq!(begins(&unpacked), whole);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts/warcio.sh");
+    for args in [["check"], ["index"]] {
+        let mut warcio = Command::new(script);
+        let output =
+            warcio.args(args).arg(dir.path().join("a.warc.gz")).output().expect("the script");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn a_script_for_k6_is_one_and_targets_for_vegeta_hold_each_request() {
+    let dir = directory();
+    let mut sent = 0;
+    for name in ["methods", "post", "chunked", "pipelined"] {
+        let pcap = fixtures::path(&format!("{name}.pcap"));
+        let script = dir.path().join(format!("{name}.k6.js"));
+        let said = convert(&pcap, &script);
+        // k6 takes modules; so does node, by this name.
+        let module = dir.path().join(format!("{name}.mjs"));
+        std::fs::copy(&script, &module).expect("own directory");
+        let checked = Command::new("node").arg("--check").arg(&module).output().expect("node");
+        assert!(checked.status.success(), "{name}: {}", String::from_utf8_lossy(&checked.stderr));
+        let targets = dir.path().join(format!("{name}.vegeta"));
+        let of_vegeta = convert(&pcap, &targets);
+        assert_eq!(said["converted"]["requests"], of_vegeta["converted"]["requests"]);
+        let lines = fixtures::json_lines(&std::fs::read(&targets).expect("a file"));
+        assert_eq!(said["converted"]["requests"], lines.len(), "{name}");
+        for line in &lines {
+            let keys: Vec<&String> = line.as_object().expect("an object").keys().collect();
+            let known =
+                |key: &&&String| ["method", "url", "header", "body"].contains(&key.as_str());
+            assert!(keys.iter().all(|key| known(&key)), "{line}");
+            assert!(line["url"].as_str().is_some_and(|url| url.starts_with("http://")), "{line}");
+            assert!(line["header"]["Host"].is_array(), "{line}");
+        }
+        sent += lines.len();
+    }
+    assert!(sent > 20, "{sent}");
 }
 
 #[test]

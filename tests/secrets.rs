@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde_json::Value;
 use shadowtap::http::{Config, Provenance, Role, parse_whole, trailers_at};
 use shadowtap::model::{Anomalies, Endpoint, Message, Timestamp};
-use shadowtap::record::WarcInfo;
 use shadowtap::record::encode::Encoder;
+use shadowtap::record::{Exporter, Format, WarcInfo};
 use shadowtap::shape::Redactor;
 use tempfile::TempDir;
 
@@ -118,6 +118,33 @@ fn a_replay_counts_the_requests_whose_secrets_were_replaced_and_says_what_helps(
         sent.iter().filter_map(|request| request.header("authorization")).collect();
     assert!(hashed[0].starts_with("Bearer shadowtap-secret-"), "{hashed:?}");
     assert_eq!(hashed[2], "Bearer tokentoken", "{hashed:?}");
+}
+
+#[test]
+fn replaced_secrets_behind_a_body_are_counted_whatever_the_format() {
+    let raw = "POST /upload HTTP/1.1\r\nHost: v1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\
+        X-Api-Key: keykeykey\r\n\r\n";
+    let redactor = Redactor::new(b"the key of the tests", trailers_at).expect("any key");
+    let stored = redactor.redact(message((0, Role::Client, 0, raw)));
+    assert_eq!((stored.redacted, contains(&stored.raw, b"keykeykey")), (1, false));
+    let v2 = V2::start(&Place::Host, LOCALHOST);
+    let dir = tempfile::tempdir().expect("a directory");
+    for (format, name) in [(Format::Warc, "a.warc"), (Format::Gor, "a.gor"), (Format::Har, "a.har")]
+    {
+        let mut exporter =
+            Exporter::new(format, WarcInfo { run: "run".into(), ..WarcInfo::default() });
+        let mut file = Vec::new();
+        exporter.begin(&mut file, name);
+        exporter.message(&mut file, &stored);
+        exporter.finish(&mut file);
+        let path = dir.path().join(name);
+        std::fs::write(&path, file).expect("own directory");
+        let flags = ["--to", &v2.url(), "--speed", "max", "--methods", "all", "--json"];
+        let run = Run::new(["replay", text(&path)]).args(flags).finish(PATIENCE).expect_code(0);
+        let ledger = run.ledger();
+        assert_eq!(ledger.count("/requests/secrets_replaced"), 1, "{name}: {:#}", ledger.0);
+        assert!(run.stderr.contains("1 request carries"), "{name}: {}", run.stderr);
+    }
 }
 
 #[test]

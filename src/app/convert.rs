@@ -1,14 +1,11 @@
 //! `convert`: recordings or capture files in another format.
 //!
 //! In: files as for `inspect`. Out: one file, and what it could not hold. Guaranteed: messages stream, no more of
-//! them is held than a format asks for; an existing file is not overwritten unasked, and never one of
-//! those read; what is made is readable by its owner only; a failure leaves no half-made file behind under a new name;
-//! every message read is in exactly one bucket.
+//! them is held than a format asks for; the file is made whole or not at all ([`Made`]), and readable by its owner
+//! only; every message read is in exactly one bucket.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use flate2::write::GzEncoder;
@@ -18,6 +15,7 @@ use super::files::Files;
 use super::inspect::say_passed;
 use super::intake::Flow;
 use super::live::now;
+use super::made::Made;
 use super::secrets::Secrets;
 use super::source::Source;
 use super::supervise::run_name;
@@ -27,7 +25,8 @@ use crate::cli::ConvertArgs;
 use crate::cli::convert_args::FormatArg;
 use crate::model::Cause;
 use crate::model::ledger::RecordsRead;
-use crate::record::{Exported, Exporter, Format, Prepare, WarcInfo};
+use crate::record::pack::Packer;
+use crate::record::{Compression, Exported, Exporter, Format, Prepare, WarcInfo};
 use crate::{config, http, reassemble};
 
 /// Bytes gathered before they are written.
@@ -49,7 +48,7 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Exit> {
     let watch = config::watch_file(&args.ports);
     let source = Source::new(files, watch, http, reassemble::Limits::default());
     // Before the rights are dropped: afterwards even root may not write everywhere.
-    let made = Made::create(&output, inputs, args.overwrite)?;
+    let mut made = Made::create(&output, inputs, args.overwrite)?;
     rights::drop_all(false)?;
     let info = WarcInfo {
         run: run_name(),
@@ -61,15 +60,11 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Exit> {
     };
     let exporter = Exporter::new(kind_of(format), info);
     terminal::say(secrets.notice());
-    let sink = made.writer(format)?;
-    let result = Conversion::new(exporter, sink, secrets.prepare(), &name).read(source);
-    let (result, summary) = match result {
-        Ok(done) => done,
-        Err(error) => {
-            made.remove();
-            return Err(error.context(format!("cannot write {name}")));
-        }
-    };
+    let cannot = || format!("cannot write {name}");
+    let sink = Sink::new(made.writer()?, format);
+    let conversion = Conversion::new(exporter, sink, packer_of(format)?, secrets.prepare());
+    let (result, summary) = conversion.read(source, &name).with_context(cannot)?;
+    made.finish().with_context(cannot)?;
     let text = summary.text(kind_of(format), &names, &name);
     match (args.json, made.is_stdout()) {
         (true, false) => terminal::put(&serde_json::to_string(&summary)?),
@@ -89,105 +84,48 @@ fn format_of(flag: Option<FormatArg>, output: &Path) -> anyhow::Result<FormatArg
         return Ok(format);
     }
     let name = output.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let endings = [
-        (".warc", FormatArg::Warc),
-        (".gor", FormatArg::Gor),
-        (".gor.gz", FormatArg::GorGz),
-        (".har", FormatArg::Har),
-        (".curl", FormatArg::Curl),
-        (".sh", FormatArg::Curl),
-    ];
-    match endings.iter().find(|(ending, _)| name.ends_with(ending)) {
+    match ENDINGS.iter().find(|(ending, _)| name.ends_with(ending)) {
         Some((_, format)) => Ok(*format),
         None => bail!(
-            "{}: which format is to be written? Give a name that ends in .warc, .gor, .gor.gz, .har, .curl or \
-             .sh, or say --format",
-            output.display()
+            "{}: which format is to be written? Give a name that ends in one of {}, or say --format",
+            output.display(),
+            ENDINGS.map(|(ending, _)| ending).join(" ")
         ),
     }
 }
 
+/// Names and what they promise.
+const ENDINGS: [(&str, FormatArg); 11] = [
+    (".warc", FormatArg::Warc),
+    (".warc.gz", FormatArg::WarcGz),
+    (".warc.zst", FormatArg::WarcZst),
+    (".gor", FormatArg::Gor),
+    (".gor.gz", FormatArg::GorGz),
+    (".har", FormatArg::Har),
+    (".curl", FormatArg::Curl),
+    (".sh", FormatArg::Curl),
+    (".k6.js", FormatArg::K6),
+    (".js", FormatArg::K6),
+    (".vegeta", FormatArg::Vegeta),
+];
+
+/// Records of a recording are compressed one by one.
+fn packer_of(format: FormatArg) -> io::Result<Packer> {
+    Packer::new(match format {
+        FormatArg::WarcGz => Compression::Gzip,
+        FormatArg::WarcZst => Compression::Zstd,
+        _ => Compression::Plain,
+    })
+}
+
 fn kind_of(format: FormatArg) -> Format {
     match format {
-        FormatArg::Warc => Format::Warc,
+        FormatArg::Warc | FormatArg::WarcGz | FormatArg::WarcZst => Format::Warc,
         FormatArg::Gor | FormatArg::GorGz => Format::Gor,
         FormatArg::Har => Format::Har,
         FormatArg::Curl => Format::Curl,
-    }
-}
-
-/// The file in the making.
-enum Made {
-    Stdout,
-    File { file: File, path: PathBuf, is_new: bool },
-}
-
-impl Made {
-    fn create(path: &Path, inputs: &[String], overwrite: bool) -> anyhow::Result<Self> {
-        if path == Path::new("-") {
-            return Ok(Self::Stdout);
-        }
-        let cannot = || format!("cannot create {}", path.display());
-        let known = std::fs::metadata(path).ok();
-        if let Some(known) = &known {
-            let same = |input: &&String| {
-                let id = match input.as_str() {
-                    "-" => {
-                        rustix::fs::fstat(io::stdin()).ok().map(|stat| (stat.st_dev, stat.st_ino))
-                    }
-                    _ => std::fs::metadata(input).ok().map(|meta| (meta.dev(), meta.ino())),
-                };
-                id == Some((known.dev(), known.ino()))
-            };
-            if let Some(input) = inputs.iter().find(same).filter(|_| known.is_file()) {
-                let input = if input == "-" { "standard input" } else { input };
-                bail!("{} and {input} are the same file; choose another name", path.display());
-            }
-        }
-        let mut options = OpenOptions::new();
-        options.write(true).mode(0o600);
-        let file = match overwrite || known.as_ref().is_some_and(|meta| !meta.is_file()) {
-            true => options.create(true).truncate(true).open(path),
-            false => options.create_new(true).open(path),
-        };
-        let file = match file {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => bail!(
-                "{} exists already and is not overwritten; choose another name, or say --overwrite",
-                path.display()
-            ),
-            file => file.with_context(cannot)?,
-        };
-        // Of a file that was there the mode is still the old one.
-        if file.metadata().is_ok_and(|meta| meta.is_file()) {
-            file.set_permissions(Permissions::from_mode(0o600)).with_context(cannot)?;
-        }
-        Ok(Self::File { file, path: path.to_owned(), is_new: known.is_none() })
-    }
-
-    fn is_stdout(&self) -> bool {
-        matches!(self, Self::Stdout)
-    }
-
-    fn writer(&self, format: FormatArg) -> anyhow::Result<Sink> {
-        let plain: Box<dyn Write> = match self {
-            Self::Stdout => Box::new(io::stdout()),
-            Self::File { file, .. } => Box::new(file.try_clone()?),
-        };
-        Ok(match format {
-            FormatArg::GorGz => {
-                Sink::Gzip(Box::new(GzEncoder::new(plain, flate2::Compression::default())))
-            }
-            _ => Sink::Plain(plain),
-        })
-    }
-
-    /// Takes a file away that is of no use to anybody.
-    fn remove(&self) {
-        if let Self::File { path, is_new: true, .. } = self
-            && let Err(error) = std::fs::remove_file(path)
-        {
-            tracing::warn!("{} is not finished and cannot be removed: {error}", path.display());
-        }
+        FormatArg::K6 => Format::K6,
+        FormatArg::Vegeta => Format::Vegeta,
     }
 }
 
@@ -198,6 +136,15 @@ enum Sink {
 }
 
 impl Sink {
+    fn new(file: Box<dyn Write>, format: FormatArg) -> Self {
+        match format {
+            FormatArg::GorGz => {
+                Self::Gzip(Box::new(GzEncoder::new(file, flate2::Compression::default())))
+            }
+            _ => Self::Plain(file),
+        }
+    }
+
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Plain(writer) => writer.write_all(bytes),
@@ -219,6 +166,9 @@ struct Conversion {
     sink: Sink,
     /// What is done to each message before it is written.
     prepare: Prepare,
+    packer: Packer,
+    /// What the exporter made of one message.
+    part: Vec<u8>,
     pending: Vec<u8>,
 }
 
@@ -234,24 +184,22 @@ struct Summary {
 }
 
 impl Conversion {
-    fn new(exporter: Exporter, sink: Sink, prepare: Prepare, name: &str) -> Self {
-        let mut conversion =
-            Self { exporter, sink, prepare, pending: Vec::with_capacity(2 * WRITE_AT) };
-        conversion.exporter.begin(&mut conversion.pending, name);
-        conversion
+    fn new(exporter: Exporter, sink: Sink, packer: Packer, prepare: Prepare) -> Self {
+        let pending = Vec::with_capacity(2 * WRITE_AT);
+        Self { exporter, sink, prepare, packer, part: Vec::new(), pending }
     }
 
-    /// Reads to the end. The outer error is one of writing; the inner one is of reading, and what came before it
-    /// was written.
-    fn read(mut self, source: Source) -> anyhow::Result<(anyhow::Result<()>, Summary)> {
+    /// Reads to the end; `name` is that of the file. The outer error is one of writing; the inner one is of reading, and
+    /// what came before it was written.
+    fn read(mut self, source: Source, name: &str) -> anyhow::Result<(anyhow::Result<()>, Summary)> {
+        self.exporter.begin(&mut self.part, name);
+        self.pack()?;
         let (mut records, mut damaged, mut fault) = (RecordsRead::default(), 0, None);
         let result = source.read(|seen, counts| {
             (records, damaged) = (counts.records, counts.damaged);
             for message in seen.messages {
-                self.exporter.message(&mut self.pending, &(self.prepare)(message));
-                if self.pending.len() >= WRITE_AT {
-                    fault = self.write().err();
-                }
+                self.exporter.message(&mut self.part, &(self.prepare)(message));
+                fault = self.pack().err();
                 if fault.is_some() {
                     return Flow::Enough;
                 }
@@ -261,11 +209,22 @@ impl Conversion {
         if let Some(fault) = fault {
             return Err(fault.into());
         }
-        self.exporter.finish(&mut self.pending);
+        self.exporter.finish(&mut self.part);
+        self.pack()?;
         self.write()?;
         let converted = *self.exporter.counts();
         self.sink.finish()?;
         Ok((result, Summary { records, damaged, converted }))
+    }
+
+    /// Takes over what the exporter made.
+    fn pack(&mut self) -> io::Result<()> {
+        if !self.part.is_empty() {
+            self.packer.pack(&self.part, &mut self.pending)?;
+            self.part.clear();
+            self.part.shrink_to(4 * WRITE_AT);
+        }
+        if self.pending.len() >= WRITE_AT { self.write() } else { Ok(()) }
     }
 
     fn write(&mut self) -> io::Result<()> {

@@ -13,6 +13,7 @@ use std::io::{self, Read, Seek};
 
 use anyhow::{Context, bail};
 
+use super::follow::{Following, Stop};
 use super::shared::Reading;
 use crate::capture::file::{CaptureFile, FileError, Input, Kind};
 use crate::record::access_log::LogOptions;
@@ -108,6 +109,8 @@ pub struct Files {
     family: Family,
     logs: LogOptions,
     reading: Reading,
+    /// Whether the last one is read on as it grows.
+    is_followed: bool,
 }
 
 /// A regular file of which it is counted how far it was read.
@@ -132,6 +135,31 @@ impl Files {
         // With a pipe among them nobody knows how much there is.
         let sizes: Option<u64> = paths.iter().map(size).sum();
         files.reading.add_size(sizes.unwrap_or(0));
+        Ok(files)
+    }
+
+    /// Opens them all; the last one is read on as it grows, until it is finished or somebody says stop. Waits for the
+    /// first bytes of that one.
+    pub fn open_following(paths: &[String], logs: LogOptions, stop: Stop) -> anyhow::Result<Self> {
+        let Some((last, before)) = paths.split_last() else { bail!("no file was given") };
+        if last == "-" {
+            bail!("--follow needs a file; standard input is read as it comes anyway");
+        }
+        let follow =
+            Following::open(last, stop).with_context(|| format!("cannot follow {last}"))?;
+        let input = Input::from_reader(last, follow)?;
+        let mut files = match before {
+            [] => Self::with(input, logs, Reading::default())?,
+            _ => {
+                let mut files = Self::counted(before, logs, Reading::default())?;
+                let opened = Opened::new(input, &files.logs)?;
+                files.check(last, opened.family())?;
+                files.waiting.push_back(Waiting::Ready(opened));
+                files.names = format!("{} and {last}", files.names);
+                files
+            }
+        };
+        files.is_followed = true;
         Ok(files)
     }
 
@@ -165,7 +193,8 @@ impl Files {
     fn with(input: Input, logs: LogOptions, reading: Reading) -> Result<Self, FileError> {
         let first = Opened::new(input, &logs)?;
         let (names, family) = (first.name().to_owned(), first.family());
-        Ok(Self { waiting: VecDeque::from([Waiting::Ready(first)]), names, family, logs, reading })
+        let waiting = VecDeque::from([Waiting::Ready(first)]);
+        Ok(Self { waiting, names, family, logs, reading, is_followed: false })
     }
 
     fn push(&mut self, path: &str) -> anyhow::Result<()> {
@@ -181,11 +210,17 @@ impl Files {
             }
             None => look_at(path, &self.logs)?,
         };
+        self.check(path, family)?;
+        self.waiting.push_back(waiting);
+        Ok(())
+    }
+
+    /// All must be of one kind.
+    fn check(&self, path: &str, family: Family) -> anyhow::Result<()> {
         if family != self.family {
             let (names, first) = (&self.names, self.family);
             bail!("{path} is {family}, {names} is {first}; give files of one kind in one call");
         }
-        self.waiting.push_back(waiting);
         Ok(())
     }
 
@@ -204,6 +239,11 @@ impl Files {
     /// How far they have been read.
     pub fn reading(&self) -> Reading {
         self.reading.clone()
+    }
+
+    /// Whether the last of them is followed.
+    pub fn is_followed(&self) -> bool {
+        self.is_followed
     }
 
     /// How many are still to come.

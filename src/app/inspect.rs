@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal, Write};
 
 use super::files::Files;
+use super::follow::Stop;
 use super::intake::Flow;
+use super::pipeline::Seen;
 use super::rounds::Range;
 use super::source::Source;
 use super::{Exit, terminal};
@@ -41,8 +43,23 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
         ..http::Config::default()
     };
     let watch = config::watch_file(&args.ports);
-    let files = Files::open(&args.files, config::logs(&args.logs)?)?;
-    let source = Source::new(files, watch, http, reassemble::Limits::default());
+    let logs = config::logs(&args.logs)?;
+    let files = match args.follow {
+        true => {
+            // The listing is shown as it grows; what comes at the end comes when somebody ends it.
+            let stop = Stop::default();
+            stop.on_signals()?;
+            let files = Files::open_following(&args.files, logs, stop)?;
+            terminal::say(&format!("following {}; Ctrl-C ends it", files.names()));
+            files
+        }
+        false => Files::open(&args.files, logs)?,
+    };
+    let mut source = Source::new(files, watch, http, reassemble::Limits::default());
+    // A response from within the range may answer a request from without.
+    if args.filter.methods.is_empty() && args.filter.paths.is_empty() {
+        source = source.skipping(wanted.range.clone());
+    }
     // What follows reads a file that may be hostile, and needs no right for it.
     rights::drop_all(false)?;
     let result = match args.stats {
@@ -57,6 +74,7 @@ fn list(source: Source, mut listing: Listing, wanted: &mut Wanted) -> anyhow::Re
     let mut records = RecordsRead::default();
     let result = source.read(|seen, counts| {
         records = counts.records;
+        wanted.pass(&seen, listing.responses);
         listing.add(&seen.messages, wanted)
     });
     listing.flush();
@@ -69,6 +87,7 @@ fn count(source: Source, json: bool, wanted: &mut Wanted) -> anyhow::Result<()> 
     let mut records = RecordsRead::default();
     let result = source.read(|seen, counts| {
         records = counts.records;
+        wanted.pass(&seen, true);
         for message in seen.messages.iter().filter(|message| wanted.includes(message)) {
             stats.add(message);
         }
@@ -106,6 +125,12 @@ impl Wanted {
         false
     }
 
+    /// What was passed over, which is not among the messages. Responses count where they would be shown.
+    fn pass(&mut self, seen: &Seen, responses: bool) {
+        self.requests += seen.out_of_range;
+        self.responses += if responses { seen.responses_out_of_range } else { 0 };
+    }
+
     fn say_left_out(&self) {
         let Self { requests, responses, .. } = *self;
         if requests + responses > 0 {
@@ -138,6 +163,8 @@ struct Listing {
     responses: bool,
     /// So much of each body.
     most_body: Option<usize>,
+    /// Whether each message is to be seen at once.
+    is_live: bool,
     first: Option<Timestamp>,
     width: usize,
     text: Vec<u8>,
@@ -155,7 +182,8 @@ impl Listing {
         let most = usize::try_from(args.max_body_print).unwrap_or(usize::MAX);
         let most_body = args.body.then_some(most);
         let (first, is_closed) = (None, false);
-        Self { json: args.json, responses, most_body, first, width, text, is_closed }
+        let is_live = args.follow || io::stdout().is_terminal();
+        Self { json: args.json, responses, most_body, is_live, first, width, text, is_closed }
     }
 
     fn add(&mut self, messages: &[Message], wanted: &mut Wanted) -> Flow {
@@ -174,7 +202,7 @@ impl Listing {
                 body::push_lines(&mut self.text, message, most);
             }
         }
-        if self.text.len() >= WRITE_AT {
+        if self.text.len() >= WRITE_AT || (self.is_live && !self.text.is_empty()) {
             self.flush();
         }
         if self.is_closed { Flow::Enough } else { Flow::More }

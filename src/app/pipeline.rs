@@ -20,6 +20,8 @@ pub struct Seen {
     pub answered: Vec<Answered>,
     /// Requests that are not among the messages, since they lie outside the range that is wanted.
     pub out_of_range: u64,
+    /// Responses of which the same is true.
+    pub responses_out_of_range: u64,
 }
 
 impl From<Vec<Message>> for Seen {
@@ -90,7 +92,7 @@ impl Pipeline {
     pub fn seen(&mut self) -> Seen {
         let handler = self.reassembler.handler();
         let (ended, answered) = (handler.ended(), handler.answered());
-        Seen { messages: handler.drain().collect(), ended, answered, out_of_range: 0 }
+        Seen { messages: handler.drain().collect(), ended, answered, ..Seen::default() }
     }
 
     /// What was counted so far.

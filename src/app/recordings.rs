@@ -2,27 +2,34 @@
 //!
 //! In: opened recordings. Out: their messages, taken apart. Guaranteed: every record read is counted,
 //! as a message or by the cause for which it gave none; a damaged part is said with the file's name,
-//! and counted. A run that several files hold parts of keeps its connections.
+//! and counted; no more of them is in memory than a batch, which has a limit in bytes. A run that several files hold parts of keeps its connections.
 
 use anyhow::Context;
 
 use super::intake::Flow;
 use super::pipeline::Seen;
+use super::rounds::Range;
 use super::shared::CaptureCounts;
-use super::source::batch_of;
 use super::stored::{Stored, Threads};
 use crate::capture::file::Input;
-use crate::http::{Config, Provenance, Role, parse_whole};
+use crate::http::{Config, Provenance, Role, parse_whole, trailers_at};
 use crate::model::ledger::{Passed, RecordsRead};
 use crate::model::{Cause, Message, Watch, replaced_secrets};
 use crate::record::access_log::LogOptions;
-use crate::record::{Item, Kind, Limits, RecordedMessage};
+use crate::record::{Item, Kind, Limits, Next, RecordedMessage};
+
+/// Bytes of messages that are handed on together at most; one more than fits may be among them.
+const BATCH_BYTES: usize = 4 << 20;
+/// Messages passed over before whoever reads is asked whether to go on.
+const MOST_OUTSIDE: u64 = 4096;
 
 /// See the module's description.
 pub struct Recordings {
     http: Config,
     ports: Vec<u16>,
     logs: LogOptions,
+    /// What of the files need not be looked at closely.
+    range: Range,
     threads: Threads,
     records: RecordsRead,
     damaged: u64,
@@ -32,13 +39,23 @@ impl Recordings {
     /// Of the messages, those to the ports of `watch`; `logs` says how access logs are read.
     pub fn new(watch: Watch, http: Config, logs: LogOptions) -> Self {
         let (threads, records) = (Threads::default(), RecordsRead::default());
-        Self { http, ports: watch.ports, logs, threads, records, damaged: 0 }
+        let range = Range::default();
+        Self { http, ports: watch.ports, logs, range, threads, records, damaged: 0 }
     }
 
-    /// Reads one file to its end, or until the sink has enough.
+    /// Messages outside this range may be counted and passed over.
+    pub fn skip_outside(&mut self, range: Range) {
+        // Which port a message is to, and whether it is one, is known when it was looked at.
+        if self.ports.is_empty() {
+            self.range = range;
+        }
+    }
+
+    /// Reads one file to its end, or until the sink has enough, which gets so many messages at once.
     pub fn read(
         &mut self,
         input: Input,
+        full: usize,
         sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow,
     ) -> anyhow::Result<Flow> {
         let name = input.name().to_owned();
@@ -48,21 +65,28 @@ impl Recordings {
         if let Some(what) = reader.tells_no_ports().filter(|_| !self.ports.is_empty()) {
             tracing::warn!("{name}: {what} does not tell ports; -p passes over all of it");
         }
-        let full = batch_of(&name);
-        let mut batch = Vec::with_capacity(full);
+        let mut batch = Batch::default();
         let fault = loop {
-            match reader.read_item() {
-                Ok(Some(Item::Message(stored))) => batch.extend(self.message(stored, &name)),
-                Ok(Some(Item::Damage(damage))) => {
+            match reader.read_next(self.range.times()) {
+                Ok(Some(Next::Item(Item::Message(stored)))) => {
+                    if let Some(message) = self.message(stored, &name) {
+                        self.range.includes(&message);
+                        batch.add(message);
+                    }
+                }
+                Ok(Some(Next::Item(Item::Damage(damage)))) => {
                     self.damaged += 1;
                     tracing::warn!("{name}: {damage}");
+                }
+                Ok(Some(Next::Outside(kind))) => {
+                    self.records.read += 1;
+                    self.records.messages += 1;
+                    batch.pass(kind);
                 }
                 Ok(None) => break None,
                 Err(fault) => break Some(fault),
             }
-            if batch.len() >= full
-                && sink(std::mem::take(&mut batch).into(), self.counts(&reader)) == Flow::Enough
-            {
+            if batch.is_full(full) && sink(batch.take(), self.counts(&reader)) == Flow::Enough {
                 return Ok(Flow::Enough);
             }
         };
@@ -73,7 +97,7 @@ impl Recordings {
         }
         say_changed(&name, &reader);
         self.threads = reader.into_threads();
-        let flow = sink(batch.into(), counts);
+        let flow = sink(batch.take(), counts);
         match fault {
             Some(fault) => Err(fault).with_context(|| format!("cannot read on in {name}")),
             None => Ok(flow),
@@ -121,16 +145,58 @@ impl Recordings {
             anomalies: stored.anomalies,
             is_whole: !stored.truncated,
         };
+        let raw = stored.raw.clone();
         let Some(mut message) = parse_whole(stored.raw, role, from, &self.http) else {
             self.records.passed.count(Passed::NotHttp);
             tracing::warn!("{name}: at byte {}: not an HTTP/1.x message", stored.offset);
             return None;
         };
         self.records.messages += 1;
-        // A format without a word for it (.gor) still has the replaced values themselves.
-        message.redacted = stored.redacted.max(replaced_secrets(message.head()));
+        // A format without a word for it (.gor, HAR) still has the replaced values themselves.
+        message.redacted = stored.redacted.max(replaced_in(&message, &raw));
         Some(message)
     }
+}
+
+/// What was read and not yet handed on.
+#[derive(Default)]
+struct Batch {
+    seen: Seen,
+    bytes: usize,
+}
+
+impl Batch {
+    fn add(&mut self, message: Message) {
+        self.bytes += message.cost();
+        self.seen.messages.push(message);
+    }
+
+    fn pass(&mut self, kind: Kind) {
+        match kind {
+            Kind::Request => self.seen.out_of_range += 1,
+            Kind::Response => self.seen.responses_out_of_range += 1,
+        }
+    }
+
+    fn is_full(&self, messages: usize) -> bool {
+        let Seen { out_of_range, responses_out_of_range, .. } = self.seen;
+        self.seen.messages.len() >= messages
+            || self.bytes >= BATCH_BYTES
+            || out_of_range + responses_out_of_range >= MOST_OUTSIDE
+    }
+
+    fn take(&mut self) -> Seen {
+        std::mem::take(self).seen
+    }
+}
+
+/// Replaced values in the head and in the trailer section, which is where secrets are replaced. `raw` is the message
+/// with its body, kept or not.
+fn replaced_in(message: &Message, raw: &[u8]) -> u32 {
+    let body = raw.get(message.head_len..).unwrap_or_default();
+    let trailers = if message.chunked { trailers_at(body) } else { None };
+    let trailers = trailers.and_then(|at| body.get(at..)).unwrap_or_default();
+    replaced_secrets(message.head()).saturating_add(replaced_secrets(trailers))
 }
 
 /// What of a file's messages is not as it was stored, since that was no HTTP/1.1.

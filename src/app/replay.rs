@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 
 use super::Exit;
 use super::files::Files;
+use super::follow::Stop;
 use super::intake::Intake;
 use super::mirror::{names, sent};
 use super::queue::{self, Budgets, WhenFull};
@@ -29,7 +30,13 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     if args.rounds.is_some() && args.files.iter().any(|file| file == "-") {
         bail!("--loop reads the files again, and standard input can be read only once");
     }
-    let running = start(args, Files::open(&args.files, config::logs(&args.logs)?)?)?;
+    let logs = config::logs(&args.logs)?;
+    let files = match args.follow {
+        // A run that is told to stop does not wait for its files.
+        true => Files::open_following(&args.files, logs, Stop::default())?,
+        false => Files::open(&args.files, logs)?,
+    };
+    let running = start(args, files)?;
     let result = running.wait();
     running.run.print_ledger(args.json)?;
     result
@@ -106,6 +113,7 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
 fn whole(args: &ReplayArgs, limit: Option<u64>, reading: Reading) -> Whole {
     match (args.rounds, Whole::live(limit, args.duration)) {
         (_, known @ (Whole::Requests(_) | Whole::Time(_))) => known,
+        (_, _) if args.follow => Whole::Unknown,
         (Some(Rounds::Forever), _) => Whole::Unknown,
         (Some(Rounds::Times(times)), _) => {
             Whole::Files(reading, u32::try_from(times).unwrap_or(u32::MAX))

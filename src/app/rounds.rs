@@ -4,6 +4,7 @@
 //! before, its times and its connections, which are others. Guaranteed: the range is that of the captured
 //! times, in every round; a round is as long as what is wanted of it. Pure.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::pipeline::Seen;
@@ -11,7 +12,7 @@ use crate::cli::units::Moment;
 use crate::model::{Message, Timestamp};
 
 /// The range of captured time that is wanted.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Range {
     from: Option<Moment>,
     until: Option<Moment>,
@@ -41,13 +42,23 @@ impl Range {
 
     /// Whether it lies within; the first one asked about is the first of all.
     pub fn includes(&mut self, message: &Message) -> bool {
-        let first = *self.first.get_or_insert(message.first_byte);
-        let at = |moment: Moment| match moment {
+        self.first.get_or_insert(message.first_byte);
+        self.times().is_none_or(|times| times.contains(&message.first_byte))
+    }
+
+    /// From when until when, once there was a first message; `None` where every time is wanted, too.
+    pub fn times(&self) -> Option<RangeInclusive<Timestamp>> {
+        if self.from.is_none() && self.until.is_none() {
+            return None;
+        }
+        let first = self.first?;
+        let at = |moment| match moment {
             Moment::At(at) => Timestamp::from_parts(at.as_secs(), u64::from(at.subsec_nanos())),
             Moment::After(after) => first + after,
         };
-        self.from.is_none_or(|from| message.first_byte >= at(from))
-            && self.until.is_none_or(|until| message.first_byte <= at(until))
+        let from = self.from.map_or(Timestamp::ZERO, at);
+        let until = self.until.map_or(Timestamp::from_nanos(u64::MAX), at);
+        Some(from..=until)
     }
 }
 

@@ -24,9 +24,10 @@ use crate::reassemble::Limits;
 /// next may be long in coming.
 const BATCH: usize = 256;
 
-/// How much to read at once: a pipe may be live traffic.
-pub(super) fn batch_of(name: &str) -> usize {
-    if std::fs::metadata(name).is_ok_and(|meta| meta.is_file()) { BATCH } else { 1 }
+/// How much to read at once: a pipe may be live traffic, and so may the last of files that are followed.
+fn batch_of(name: &str, is_live: bool) -> usize {
+    let is_whole = !is_live && std::fs::metadata(name).is_ok_and(|meta| meta.is_file());
+    if is_whole { BATCH } else { 1 }
 }
 
 /// Opened files, and what turns them into messages.
@@ -70,7 +71,16 @@ impl Source {
 
     /// Of the messages, those of a range of captured time.
     pub fn within(mut self, range: Range) -> Self {
+        self = self.skipping(range.clone());
         self.range = range;
+        self
+    }
+
+    /// Messages outside this range may be counted and not looked at. Those that are will come all the same.
+    pub fn skipping(mut self, range: Range) -> Self {
+        if let Reading::Recordings(recordings) = &mut self.reading {
+            recordings.skip_outside(range);
+        }
         self
     }
 
@@ -144,7 +154,12 @@ impl Source {
         let mut fault = None;
         let mut faults = 0_usize;
         while let Some(opened) = self.files.next_file() {
-            match opened.map_err(Into::into).and_then(|file| self.reading.file(file, sink)) {
+            let is_live = self.files.is_followed() && self.files.left() == 0;
+            let read = |file: Opened| {
+                let batch = batch_of(file.name(), is_live);
+                self.reading.file(file, batch, sink)
+            };
+            match opened.map_err(Into::into).and_then(read) {
                 Ok(Flow::More) => {}
                 Ok(Flow::Enough) => return Ok(Flow::Enough),
                 Err(error) => {
@@ -176,14 +191,15 @@ impl Reading {
     fn file(
         &mut self,
         opened: Opened,
+        batch: usize,
         sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow,
     ) -> anyhow::Result<Flow> {
         match (self, opened) {
             (Self::Captures(pipeline), Opened::Capture(file)) => {
-                read_capture(*file, pipeline, sink)
+                read_capture(*file, batch, pipeline, sink)
             }
             (Self::Recordings(recordings), Opened::Recording(input)) => {
-                recordings.read(*input, sink)
+                recordings.read(*input, batch, sink)
             }
             // A file that was replaced between the look at it and its turn.
             (_, opened) => bail!("{} has changed while it waited", opened.name()),
@@ -199,10 +215,10 @@ fn hand_on(pipeline: &mut Pipeline, sink: &mut impl FnMut(Seen, CaptureCounts) -
 
 fn read_capture(
     mut file: CaptureFile,
+    batch: usize,
     pipeline: &mut Pipeline,
     sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow,
 ) -> anyhow::Result<Flow> {
-    let batch = batch_of(file.name());
     loop {
         let more = read_frames(&mut file, pipeline, batch);
         // What came before a fault is handed on before the fault is.

@@ -4,14 +4,15 @@
 //! (numbers of connections) is kept for each format.
 
 use std::io;
+use std::ops::RangeInclusive;
 
 use crate::capture::file::{Input, Kind as Format};
 use crate::http::{Role, extent};
 use crate::model::ledger::{CHANGED, Changed, Passed};
-use crate::model::{Extent, Tally};
+use crate::model::{Extent, Tally, Timestamp};
 use crate::record::access_log::LogOptions;
 use crate::record::gor::Exchanges;
-use crate::record::{GorReader, HarReader, Item, Kind, Limits, Links, LogReader, Reader};
+use crate::record::{GorReader, HarReader, Kind, Limits, Links, LogReader, Next, Reader};
 
 /// What goes on from one file to the next.
 #[derive(Default)]
@@ -67,14 +68,19 @@ impl Stored {
         Ok(Self { reader, threads })
     }
 
-    /// The next message or damage; `None` at the end.
-    pub fn read_item(&mut self) -> io::Result<Option<Item>> {
-        match &mut self.reader {
-            StoredReader::Warc(reader) => reader.read_item(),
+    /// The next message or damage; `None` at the end. Of messages outside the range a format may tell no more than that
+    /// they are there.
+    pub fn read_next(
+        &mut self,
+        wanted: Option<RangeInclusive<Timestamp>>,
+    ) -> io::Result<Option<Next>> {
+        let item = match &mut self.reader {
+            StoredReader::Warc(reader) => return reader.read_within(wanted),
             StoredReader::Gor(reader) => reader.read_item(),
             StoredReader::Har(reader) => reader.read_item(),
             StoredReader::Log(reader) => reader.read_item(),
-        }
+        };
+        Ok(item?.map(Next::Item))
     }
 
     /// Records of this file that held no message, by cause.

@@ -1,19 +1,13 @@
 //! How long v1 took for the requests that were queued, where its responses are in the files too.
 //!
 //! In: requests as they are queued, answers as they are seen. Out: quantiles of the packet time from a
-//! request's last byte to its response's last byte: what the service time is at v2. Guaranteed: memory for
-//! [`MOST`] requests that wait for their answers; the oldest is forgotten first.
+//! request's last byte to its response's last byte: what the service time is at v2. Guaranteed: memory is that of
+//! [`Asked`].
 
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lru::LruCache;
-
 use crate::model::ledger::Quantiles;
-use crate::model::{Answered, Message, Times, Timestamp};
-
-/// Requests that may wait for their answers.
-const MOST: NonZeroUsize = NonZeroUsize::new(1 << 16).unwrap();
+use crate::model::{Answered, Asked, Message, Times};
 
 /// The quantiles so far, for whoever reports them.
 #[derive(Clone, Default)]
@@ -28,24 +22,24 @@ impl V1Report {
 
 /// See the module's description.
 pub struct V1Times {
-    waiting: LruCache<(u64, u32), Timestamp, ahash::RandomState>,
+    waiting: Asked,
     report: V1Report,
 }
 
 impl V1Times {
     /// Nothing waits.
     pub fn new(report: V1Report) -> Self {
-        Self { waiting: LruCache::with_hasher(MOST, ahash::RandomState::new()), report }
+        Self { waiting: Asked::default(), report }
     }
 
     /// A request is queued.
     pub fn queued(&mut self, request: &Message) {
-        self.waiting.put((request.conn, request.index), request.last_byte);
+        self.waiting.add(request.conn, request.index, request.last_byte);
     }
 
     /// A request was answered; one that was not queued counts for nothing.
     pub fn answered(&mut self, answered: Answered) {
-        if let Some(asked) = self.waiting.pop(&(answered.conn, answered.request)) {
+        if let Some(asked) = self.waiting.answered(answered.conn, answered.request) {
             let mut times = self.report.0.lock().unwrap_or_else(PoisonError::into_inner);
             times.add(answered.at.since(asked));
         }
@@ -56,6 +50,7 @@ impl V1Times {
 mod tests {
     use super::*;
     use crate::app::tests::request;
+    use crate::model::Timestamp;
 
     #[test]
     fn the_time_of_a_queued_request_is_counted_once() {

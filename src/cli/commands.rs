@@ -107,6 +107,9 @@ pub struct ReplayArgs {
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,
+    /// Go on with the last file as it grows, until it is finished (a recording gets its name) or Ctrl-C.
+    #[arg(long, env = "SHADOWTAP_FOLLOW", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new(), conflicts_with = "rounds")]
+    pub follow: bool,
     /// The pace: a factor of the captured one, such as 1x, 0.5x, 10x, or `max`.
     #[arg(long, env = "SHADOWTAP_SPEED", default_value = "1x", value_parser = units::speed, value_name = "FACTOR")]
     pub speed: units::Speed,
@@ -159,6 +162,9 @@ pub struct InspectArgs {
     /// How access logs are read.
     #[command(flatten)]
     pub logs: LogArgs,
+    /// Go on with the last file as it grows, until it is finished (a recording gets its name) or Ctrl-C.
+    #[arg(long, env = "SHADOWTAP_FOLLOW", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub follow: bool,
     /// Show responses too.
     #[arg(long, env = "SHADOWTAP_RESPONSES", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub responses: bool,

@@ -13,7 +13,8 @@ use super::units;
 #[derive(Debug, Args)]
 pub struct ConvertArgs {
     /// What to read (pcap, pcapng, WARC, .gor, HAR, access logs; plain or compressed; `-` is standard input), and last the
-    /// file to write: .warc, .gor, .gor.gz, .har, .curl or .sh; `-` is standard output, with --format.
+    /// file to write: .warc, .warc.gz, .warc.zst, .gor, .gor.gz, .har, .curl or .sh, .k6.js, .vegeta; `-` is standard
+    /// output, with --format.
     #[arg(value_name = "FILE", required = true, num_args = 2..)]
     pub files: Vec<String>,
     /// The format to write, whatever the file's name says.
@@ -60,6 +61,12 @@ impl ConvertArgs {
 pub enum FormatArg {
     /// WARC/1.1.
     Warc,
+    /// The same, a gzip member per record.
+    #[value(name = "warc.gz")]
+    WarcGz,
+    /// The same, a zstd frame per record.
+    #[value(name = "warc.zst")]
+    WarcZst,
     /// GoReplay's.
     Gor,
     /// The same, compressed.
@@ -69,4 +76,8 @@ pub enum FormatArg {
     Har,
     /// A shell script of curl commands: requests alone.
     Curl,
+    /// A script for k6: requests alone.
+    K6,
+    /// Targets for vegeta, one JSON object a line: requests alone.
+    Vegeta,
 }

@@ -95,7 +95,8 @@ pub fn parse_whole(raw: Bytes, role: Role, from: Provenance, config: &Config) ->
         version: parsed.version,
         fields: parsed.fields,
         body_sha256: config.hash_bodies.then(|| Sha256::digest(&body).into()),
-        raw: if is_kept { raw } else { raw.slice(..head_len) },
+        // A slice would keep all of it in memory.
+        raw: if is_kept { raw } else { Bytes::copy_from_slice(head_bytes) },
         head_len,
         body: if is_kept { body } else { Bytes::new() },
         body_len,

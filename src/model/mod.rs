@@ -6,6 +6,7 @@
 
 pub mod addr;
 pub mod anomaly;
+mod asked;
 pub mod frame;
 pub mod ledger;
 pub mod marker;
@@ -25,6 +26,7 @@ pub mod zstd;
 
 pub use addr::{Endpoint, FlowKey, Side};
 pub use anomaly::{Anomalies, Anomaly};
+pub use asked::Asked;
 pub use frame::{Frame, LinkType};
 pub use marker::MARKER_FIELD;
 pub use message::{Answered, Completion, Extent, Message, Start, Version};

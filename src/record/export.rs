@@ -14,6 +14,7 @@ use super::curl;
 use super::encode::Encoder;
 use super::gor::GorWriter;
 use super::har::HarWriter;
+use super::load_tools::{self, Tool};
 use super::warc::WarcInfo;
 
 causes!(
@@ -51,8 +52,16 @@ causes!(
         Chunks = "chunks",
         /// That Host was not its first field.
         HostNotFirst = "host_not_first",
-        /// Spacing and line ends of its head, or fields that are none.
+        /// Spacing, spelling of names and line ends of its head, or fields that are none.
         HeadSpelling = "head_spelling",
+        /// The order of its fields.
+        FieldOrder = "field_order",
+        /// That a field stood there more than once: its values became one.
+        Repeated = "repeated_fields",
+        /// Its target as it was: a URI has no word for it, or another one.
+        Target = "target",
+        /// That it was HTTP/1.0.
+        Version = "version",
     }
 );
 
@@ -67,6 +76,10 @@ pub enum Format {
     Har,
     /// A shell script of curl commands.
     Curl,
+    /// A script for k6.
+    K6,
+    /// Targets for vegeta.
+    Vegeta,
 }
 
 impl Format {
@@ -77,6 +90,8 @@ impl Format {
             Self::Gor => ".gor",
             Self::Har => "HAR",
             Self::Curl => "a script of curl commands",
+            Self::K6 => "a script for k6",
+            Self::Vegeta => "targets for vegeta",
         }
     }
 }
@@ -124,6 +139,7 @@ enum Writer {
     Gor(GorWriter),
     Har(Box<HarWriter>),
     Curl,
+    Load(Tool),
 }
 
 /// See the module's description.
@@ -140,6 +156,8 @@ impl Exporter {
             Format::Gor => Writer::Gor(GorWriter),
             Format::Har => Writer::Har(Box::default()),
             Format::Curl => Writer::Curl,
+            Format::K6 => Writer::Load(Tool::K6),
+            Format::Vegeta => Writer::Load(Tool::Vegeta),
         };
         Self { writer, counts: Exported::default() }
     }
@@ -148,7 +166,8 @@ impl Exporter {
     pub fn begin(&mut self, out: &mut Vec<u8>, name: &str) {
         match &mut self.writer {
             Writer::Warc(encoder, info) => encoder.info(out, info, name, 0),
-            Writer::Gor(_) => {}
+            Writer::Gor(_) | Writer::Load(Tool::Vegeta) => {}
+            Writer::Load(Tool::K6) => out.extend_from_slice(load_tools::K6_BEGIN),
             Writer::Har(writer) => writer.begin(out),
             Writer::Curl => out.extend_from_slice(curl::BEGIN),
         }
@@ -170,13 +189,16 @@ impl Exporter {
             Writer::Gor(writer) => writer.message(out, message, counts),
             Writer::Har(writer) => writer.message(out, message, counts),
             Writer::Curl => curl::message(out, message, counts),
+            Writer::Load(tool) => load_tools::message(*tool, out, message, counts),
         }
     }
 
     /// What stands behind the last message.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
-        if let Writer::Har(writer) = &mut self.writer {
-            writer.finish(out, &mut self.counts);
+        match &mut self.writer {
+            Writer::Har(writer) => writer.finish(out, &mut self.counts),
+            Writer::Load(Tool::K6) => out.extend_from_slice(load_tools::K6_END),
+            Writer::Warc(..) | Writer::Gor(_) | Writer::Curl | Writer::Load(Tool::Vegeta) => {}
         }
     }
 

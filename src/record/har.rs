@@ -24,7 +24,7 @@ use crate::model::{Cause, Message, Start, Timestamp};
 use super::export::{Exported, LeftOut};
 use super::{uri, warc};
 use entry::{
-    Content, Entry, Exact, Nothing, Pair, PostData, Request, Response, Timings, head, latin1,
+    Content, Entry, Exact, Few, Nothing, Pair, PostData, Request, Response, Timings, head, latin1,
     request_line, status_line, target_of,
 };
 use pairs::{Exchange, Pairs};
@@ -213,13 +213,13 @@ fn exact(message: &Message) -> Exact {
 }
 
 /// The head, unless start line and fields give the same.
-fn unless_same(line: &[u8], headers: &[Pair], message: &Message) -> Option<String> {
-    let pairs = headers.iter().map(|pair| (pair.name.as_str(), pair.value.as_str()));
+fn unless_same(line: &[u8], headers: &Few<Pair>, message: &Message) -> Option<String> {
+    let pairs = headers.list.iter().map(|pair| (pair.name.as_str(), pair.value.as_str()));
     let is_same = head(line, pairs) == message.head();
     (!is_same).then(|| STANDARD.encode(message.head()))
 }
 
-fn fields(message: &Message) -> Vec<Pair> {
+fn fields(message: &Message) -> Few<Pair> {
     let pair = |(name, value)| Pair { name: latin1(name), value: latin1(value) };
     message.headers().map(pair).collect()
 }

@@ -45,21 +45,9 @@ pub enum NameError {
 impl Names {
     /// For the output as the user wrote it, one file or several.
     pub fn new(output: &Path, several: bool) -> Result<Self, NameError> {
-        let no_file = || NameError::NoFile(output.to_owned());
-        // `a/` would be taken for `a`.
-        let is_dir = output.as_os_str().as_encoded_bytes().ends_with(b"/");
-        let name = output.file_name().filter(|_| !is_dir).ok_or_else(no_file)?.to_owned();
-        let is_pattern = name.to_str().is_some_and(|name| name.contains('%'));
-        let dir = output.parent().unwrap_or(Path::new("")).to_owned();
-        let names = Self {
-            dir,
-            name,
-            is_pattern,
-            is_numbered: several && !is_pattern,
-            last: 0,
-            by_name: LruCache::unbounded(),
-            hasher: ahash::RandomState::new(),
-        };
+        let mut names = Self::literal(output)?;
+        names.is_pattern = names.name.to_str().is_some_and(|name| name.contains('%'));
+        names.is_numbered = several && !names.is_pattern;
         let wrong = |why| NameError::Pattern(output.to_owned(), why);
         let sample =
             names.timed(jiff::Timestamp::UNIX_EPOCH).map_err(|error| wrong(error.to_string()))?;
@@ -67,6 +55,22 @@ impl Names {
             return Err(wrong("it gives names with a slash".into()));
         }
         Ok(names)
+    }
+
+    /// For one file of exactly this name.
+    pub fn literal(output: &Path) -> Result<Self, NameError> {
+        let name = output.file_name().filter(|_| !is_dir(output));
+        let name = name.ok_or_else(|| NameError::NoFile(output.to_owned()))?.to_owned();
+        let dir = output.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(Self {
+            dir,
+            name,
+            is_pattern: false,
+            is_numbered: false,
+            last: 0,
+            by_name: LruCache::unbounded(),
+            hasher: ahash::RandomState::new(),
+        })
     }
 
     /// Whether there is but one name.
@@ -129,6 +133,11 @@ impl Names {
             _ => Ok(self.name.clone()),
         }
     }
+}
+
+/// `a/` would be taken for `a`.
+fn is_dir(output: &Path) -> bool {
+    output.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
 /// The name of a file in the making.

@@ -4,15 +4,19 @@
 //! what it should be. Guaranteed: constant memory (one record, up to [`Limits`]); a message is only
 //! given out when its record is whole and its sha256 digest, if it has one, fits; after a damage,
 //! reading goes on at the next line that begins a record; what was skipped is reported with its
-//! offset. Splitting the bytes into head and body is left to the `http` room.
+//! offset. Splitting the bytes into head and body is left to the `http` room. Records outside a range of time are
+//! passed over faster when asked ([`Reader::read_within`]): their places and ends are checked as ever, their digests are not.
 //!
 //! Files that lack our fields get sensible values: request and response that name each other share
 //! a connection, every other message has one of its own.
 
 use std::io::{self, Read};
+use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use memchr::memmem;
+
+use crate::model::Timestamp;
 
 use super::head::{Head, RecordType};
 use super::links::Links;
@@ -44,8 +48,10 @@ pub struct Reader<R> {
     lost: Option<(DamageKind, u64)>,
     /// Whether the place where it may end is the start of a line.
     at_line_start: bool,
-    /// A message found behind a damage that is given out first.
-    ready: Option<RecordedMessage>,
+    /// What was found behind a damage that is given out first.
+    ready: Option<Next>,
+    /// Messages of which times are wanted; all without it.
+    wanted: Option<RangeInclusive<Timestamp>>,
     links: Links,
     counts: ReadCounts,
 }
@@ -69,6 +75,7 @@ impl<R: Read> Reader<R> {
             lost: None,
             at_line_start: false,
             ready: None,
+            wanted: None,
             links,
             counts: ReadCounts::default(),
         })
@@ -76,30 +83,57 @@ impl<R: Read> Reader<R> {
 
     /// The next message or damage; `None` at the end. An error is one of the input itself.
     pub fn read_item(&mut self) -> io::Result<Option<Item>> {
-        if let Some(message) = self.ready.take() {
-            return Ok(Some(self.give(message)));
+        loop {
+            match self.read_next()? {
+                Some(Next::Item(item)) => return Ok(Some(item)),
+                // Nothing is outside of everything.
+                Some(Next::Outside(_)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The same, and of messages outside this range only that they are there.
+    pub fn read_within(
+        &mut self,
+        wanted: Option<RangeInclusive<Timestamp>>,
+    ) -> io::Result<Option<Next>> {
+        self.wanted = wanted;
+        self.read_next()
+    }
+
+    fn read_next(&mut self) -> io::Result<Option<Next>> {
+        if let Some(next) = self.ready.take() {
+            return Ok(Some(self.give(next)));
         }
         loop {
-            match self.read_record()? {
-                Step::Message(message) => match self.end_of_damage(message.offset) {
-                    Some(damage) => {
-                        self.ready = Some(message);
-                        return Ok(Some(damage));
-                    }
-                    None => return Ok(Some(self.give(message))),
-                },
+            let (next, offset) = match self.read_record()? {
+                Step::Message(message) => {
+                    let offset = message.offset;
+                    (Next::Item(Item::Message(message)), offset)
+                }
+                Step::Outside(kind, offset) => (Next::Outside(kind), offset),
                 Step::Other(offset) => {
                     self.counts.other += 1;
                     if let Some(damage) = self.end_of_damage(offset) {
-                        return Ok(Some(damage));
+                        return Ok(Some(Next::Item(damage)));
                     }
+                    continue;
                 }
-                Step::Damage => {}
+                Step::Damage => continue,
                 Step::Cut(offset) => {
                     self.lost.get_or_insert((DamageKind::Cut, offset));
+                    continue;
                 }
-                Step::End => return Ok(self.last_damage()),
-            }
+                Step::End => return Ok(self.last_damage().map(Next::Item)),
+            };
+            return Ok(Some(match self.end_of_damage(offset) {
+                Some(damage) => {
+                    self.ready = Some(next);
+                    Next::Item(damage)
+                }
+                None => self.give(next),
+            }));
         }
     }
 
@@ -114,12 +148,17 @@ impl<R: Read> Reader<R> {
         self.links
     }
 
-    fn give(&mut self, message: RecordedMessage) -> Item {
-        match message.kind {
+    fn give(&mut self, next: Next) -> Next {
+        let kind = match &next {
+            Next::Item(Item::Message(message)) => message.kind,
+            Next::Outside(kind) => *kind,
+            Next::Item(Item::Damage(_)) => return next,
+        };
+        match kind {
             Kind::Request => self.counts.requests += 1,
             Kind::Response => self.counts.responses += 1,
         }
-        Item::Message(message)
+        next
     }
 
     /// The damage that ends where a record begins, if there is one.
@@ -189,7 +228,12 @@ impl<R: Read> Reader<R> {
                 false => self.cut(offset),
             };
         }
-        self.window.ensure(whole + 4 + BEGIN.len())?;
+        self.window.ensure(whole + 4)?;
+        // Usually the two line ends are there. Only where they are not it matters what comes behind them: a file
+        // that is being written may have nothing there for long.
+        if !self.window.bytes().get(whole..).unwrap_or_default().starts_with(b"\r\n\r\n") {
+            self.window.ensure(whole + 4 + BEGIN.len())?;
+        }
         let bytes = self.window.bytes();
         if !is_record_end(bytes.get(whole..).unwrap_or_default()) {
             // The length cannot be trusted: the next record may lie within what it spans. Nor is
@@ -197,6 +241,12 @@ impl<R: Read> Reader<R> {
             return self.resync(DamageKind::Length, offset);
         }
         let block = bytes.get(head_len..whole).unwrap_or_default();
+        if let Some(kind) = self.is_outside(head) {
+            // Those behind may name it.
+            self.links.message(kind, head, Bytes::new(), offset);
+            self.window.consume(whole);
+            return Ok(Step::Outside(kind, offset));
+        }
         let fits = head.digest.as_deref().and_then(|digest| digest_fits(digest, block));
         if !self.is_trusted(head, fits) {
             return self.resync(DamageKind::NotARecord, offset);
@@ -221,6 +271,18 @@ impl<R: Read> Reader<R> {
             self.window.consume(4);
         }
         Ok(step)
+    }
+
+    /// The kind of a message of which nothing more is wanted than that it is there. Behind a damage every record is
+    /// looked at.
+    fn is_outside(&self, head: &Head) -> Option<Kind> {
+        let wanted = self.wanted.as_ref().filter(|_| self.lost.is_none())?;
+        match head.record_type() {
+            RecordType::Message(kind) if !wanted.contains(&head.date.unwrap_or_default()) => {
+                Some(kind)
+            }
+            _ => None,
+        }
     }
 
     /// Whether a record found behind a damage is one of this file, and not of a file that was
@@ -341,10 +403,21 @@ impl<R: Read> Reader<R> {
     }
 }
 
+/// What comes next in a file of which only a range of times is wanted.
+#[derive(Debug)]
+pub enum Next {
+    /// A message within the range, or a damage.
+    Item(Item),
+    /// A message outside of it.
+    Outside(Kind),
+}
+
 /// What one step of reading found.
 enum Step {
     /// A message.
     Message(RecordedMessage),
+    /// A message outside the wanted range, at this offset.
+    Outside(Kind, u64),
     /// A whole record of another type, at this offset.
     Other(u64),
     /// Something was skipped.

@@ -75,6 +75,10 @@ pub enum DamageKind {
         /// The byte in it.
         column: u64,
     },
+    /// An entry of a HAR document with more fields in a list than a message may have.
+    Fields,
+    /// An entry of a HAR document whose base64 is none.
+    Base64,
     /// A line of an access log that is not of its format.
     Line,
 }
@@ -99,6 +103,8 @@ impl std::fmt::Display for Damage {
             DamageKind::TooLarge => "a record larger than the limit",
             DamageKind::Cut => "the file ends within a record",
             DamageKind::Compression => "the compressed stream is broken",
+            DamageKind::Fields => "an entry with more than 4,096 fields in a list",
+            DamageKind::Base64 => "an entry with base64 that is none",
             DamageKind::Line => "a line that is not of the log's format (see --log-format)",
             DamageKind::Entry { line, column } => {
                 let place = format_args!("line {line}, column {column}");

@@ -36,9 +36,12 @@ fn is_zstd(first: &[u8]) -> bool {
 /// The stream and the part of it that is in memory.
 pub struct Window<R> {
     source: Source<R>,
+    /// What was read, and room behind it: a reader that gives little at once costs no clearing of the rest.
     buffer: Vec<u8>,
     /// Bytes of `buffer` already consumed.
     start: usize,
+    /// Where in `buffer` the room begins.
+    end: usize,
     /// Bytes of the stream before `buffer`.
     base: u64,
     ended: bool,
@@ -60,12 +63,20 @@ impl<R: Read> Window<R> {
         } else {
             Source::Plain(whole)
         };
-        Ok(Self { source, buffer: Vec::new(), start: 0, base: 0, ended: false, broken: None })
+        Ok(Self {
+            source,
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+            base: 0,
+            ended: false,
+            broken: None,
+        })
     }
 
     /// What is in memory and not consumed.
     pub fn bytes(&self) -> &[u8] {
-        self.buffer.get(self.start..).unwrap_or_default()
+        self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
     /// Offset in the (decompressed) stream of the first byte not consumed.
@@ -85,7 +96,7 @@ impl<R: Read> Window<R> {
 
     /// Lets go of the first `len` bytes in memory.
     pub fn consume(&mut self, len: usize) {
-        self.start = (self.start + len).min(self.buffer.len());
+        self.start = (self.start + len).min(self.end);
     }
 
     /// Skips bytes without keeping them; how many there were to skip.
@@ -110,17 +121,21 @@ impl<R: Read> Window<R> {
             return Ok(false);
         }
         // Moving costs no more than what was consumed since, however far somebody looks ahead.
-        if self.start >= self.buffer.len() / 2 {
+        if self.start >= self.end / 2 {
             self.base += self.start as u64;
-            self.buffer.drain(..self.start);
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
             self.start = 0;
-            if self.buffer.len() < BLOCK {
+            if self.end < BLOCK {
+                self.buffer.truncate(4 * BLOCK);
                 self.buffer.shrink_to(4 * BLOCK);
             }
         }
-        let filled = self.buffer.len();
-        self.buffer.resize(filled + BLOCK, 0);
-        let room = self.buffer.get_mut(filled..).unwrap_or_default();
+        let wanted = self.end + BLOCK;
+        if self.buffer.len() < wanted {
+            self.buffer.resize(wanted, 0);
+        }
+        let room = self.buffer.get_mut(self.end..wanted).unwrap_or_default();
         let mut decompressed = |result| match result {
             Err(error) if is_damage(&error) => {
                 self.broken = Some(error);
@@ -142,7 +157,7 @@ impl<R: Read> Window<R> {
             },
         };
         let n = *result.as_ref().unwrap_or(&0);
-        self.buffer.truncate(filled + n);
+        self.end += n;
         self.ended = n == 0;
         result.map(|n| n > 0)
     }

@@ -3,12 +3,21 @@
 //! Values only, to JSON and from it. What other writers leave out or set to null has a default; what they add
 //! is passed over. Bytes of a head stand as characters of the same number (latin-1), as browsers do it.
 //!
+//! Lists have a limit ([`Few`]): what is small in the text is not in memory.
+//!
 //! `_shadowtap` ([`Exact`]) holds what HAR has no place for. Its `head` and `body` are there only where the
 //! entry's own fields do not give the same bytes.
 
 use std::borrow::Cow;
 
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
+
+/// Header fields and the like of one message, as many as the `http` room keeps.
+pub const MAX_FIELDS: usize = 4096;
 
 /// A request and its response.
 #[derive(Serialize, Deserialize, Debug)]
@@ -59,7 +68,7 @@ pub struct Request {
     pub cookies: Vec<Pair>,
     /// Header fields in order.
     #[serde(default)]
-    pub headers: Vec<Pair>,
+    pub headers: Few<Pair>,
     /// Parsed from the URI.
     #[serde(default, skip_deserializing)]
     pub query_string: Vec<Pair>,
@@ -95,7 +104,7 @@ pub struct Response {
     pub cookies: Vec<Pair>,
     /// Header fields in order.
     #[serde(default)]
-    pub headers: Vec<Pair>,
+    pub headers: Few<Pair>,
     /// The body.
     #[serde(default)]
     pub content: Content,
@@ -135,7 +144,7 @@ pub struct PostData {
     pub text: Option<String>,
     /// A form, where a tool stores it so.
     #[serde(default, skip_serializing)]
-    pub params: Vec<Pair>,
+    pub params: Few<Pair>,
     /// `base64`: no part of HAR, but some tools write it as they do for responses.
     #[serde(default, skip_serializing)]
     pub encoding: Option<String>,
@@ -211,8 +220,68 @@ pub struct Exact {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
     /// What was odd about the message.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub anomalies: Vec<String>,
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub anomalies: Few<String>,
+}
+
+/// The first [`MAX_FIELDS`] of a list. Those behind are read and let go.
+#[derive(Serialize, Clone, Debug)]
+#[serde(transparent)]
+pub struct Few<T> {
+    /// Those that are kept.
+    pub list: Vec<T>,
+    /// Whether there were more.
+    #[serde(skip)]
+    pub is_cut: bool,
+}
+
+impl<T> Few<T> {
+    fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
+
+impl<T> Default for Few<T> {
+    fn default() -> Self {
+        Self { list: Vec::new(), is_cut: false }
+    }
+}
+
+impl<T> FromIterator<T> for Few<T> {
+    /// All of them: whoever makes a list knows its length.
+    fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Self {
+        Self { list: all.into_iter().collect(), is_cut: false }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(FewVisitor(PhantomData))
+    }
+}
+
+struct FewVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for FewVisitor<T> {
+    type Value = Few<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Few<T>, A::Error> {
+        let mut few = Few::default();
+        while few.list.len() < MAX_FIELDS {
+            match all.next_element()? {
+                Some(element) => few.list.push(element),
+                None => return Ok(few),
+            }
+        }
+        while all.next_element::<IgnoredAny>()?.is_some() {
+            few.is_cut = true;
+        }
+        Ok(few)
+    }
 }
 
 /// Bytes as characters of the same number.
@@ -225,10 +294,12 @@ pub fn bytes_of(text: &str) -> Cow<'_, [u8]> {
     if text.is_ascii() {
         return Cow::Borrowed(text.as_bytes());
     }
-    match text.chars().map(|c| u8::try_from(u32::from(c))).collect::<Result<Vec<u8>, _>>() {
-        Ok(bytes) => Cow::Owned(bytes),
-        Err(_) => Cow::Borrowed(text.as_bytes()),
-    }
+    latin1_bytes(text).map_or(Cow::Borrowed(text.as_bytes()), Cow::Owned)
+}
+
+/// The bytes of the characters' numbers; `None` if one is too large for a byte.
+pub fn latin1_bytes(text: &str) -> Option<Vec<u8>> {
+    text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
 }
 
 /// A head from its parts.

@@ -2,7 +2,8 @@
 //!
 //! In: an entry's request or response without our own fields. Out: the bytes of a message, and whether some of it is
 //! missing. Browsers store what HTTP/2 sent and what they decoded, so pseudo fields go, Host is made, the
-//! framing is that of the body which is there: each such change is counted by name, once for a message.
+//! framing is that of the body which is there: each such change is counted by name, once for a message. An error is
+//! what makes the entry a damage.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,30 +12,35 @@ use bytes::Bytes;
 use crate::model::ledger::{CHANGED, Changed};
 use crate::model::{Endpoint, Tally};
 
+use super::super::recorded::DamageKind;
 use super::entry::{
-    Content, Pair, PostData, Request, Response, authority_of, head, request_line, status_line,
-    target_of,
+    Content, Few, MAX_FIELDS, Pair, PostData, Request, Response, authority_of, head, latin1_bytes,
+    request_line, status_line, target_of,
 };
 
 /// A request; `None` when it is none of HTTP (`data:`, `blob:`, an extension's).
-pub fn request(request: &Request, changed: &mut Tally<Changed, CHANGED>) -> Option<(Bytes, bool)> {
+pub fn request(
+    request: &Request,
+    changed: &mut Tally<Changed, CHANGED>,
+) -> Result<Option<(Bytes, bool)>, DamageKind> {
     let scheme = request.url.split_once("://").map_or("", |(scheme, _)| scheme);
     let is_http = ["http", "https", "ws", "wss"].iter().any(|s| scheme.eq_ignore_ascii_case(s));
     if !is_http || !is_token(request.method.as_bytes()) {
-        return None;
+        return Ok(None);
     }
-    let mut fields = Fields::of(&request.headers);
+    let mut fields = Fields::of(&request.headers)?;
     if !fields.has("host") {
         fields.made_host = true;
-        let named = request.headers.iter().find(|h| h.name.eq_ignore_ascii_case(":authority"));
+        let named = request.headers.list.iter().find(|h| h.name.eq_ignore_ascii_case(":authority"));
         let host = named.map_or(authority_of(&request.url), |header| header.value.as_str());
         fields.list.insert(0, ("Host".into(), one_line(host)));
     }
-    let body = request.post_data.as_ref().map(body_of);
+    let body =
+        request.post_data.as_ref().map_or(Ok(None), |data| body_of(data, fields.length()))?;
     let said = request.body_size.unwrap_or(0.0) > 0.0 || fields.length().is_some_and(|len| len > 0);
     // Which browsers keep of an upload: nothing, or its name.
-    let is_missing = matches!(body, None | Some(None)) && said;
-    let body = body.flatten().unwrap_or_default();
+    let is_missing = body.is_none() && said;
+    let body = body.unwrap_or_default();
     if !is_missing {
         let has_body = !body.is_empty() || ["POST", "PUT", "PATCH"].contains(&&*request.method);
         fields.frame(body.len(), has_body);
@@ -49,7 +55,7 @@ pub fn request(request: &Request, changed: &mut Tally<Changed, CHANGED>) -> Opti
     let target: Vec<u8> = target.into_iter().flat_map(escaped).collect();
     let mut raw = fields.into_head(&request_line(&request.method, &target, version), changed);
     raw.extend_from_slice(&body);
-    Some((raw.into(), is_missing))
+    Ok(Some((raw.into(), is_missing)))
 }
 
 /// A response.
@@ -57,9 +63,9 @@ pub fn response(
     response: &Response,
     to_head: bool,
     changed: &mut Tally<Changed, CHANGED>,
-) -> (Bytes, bool) {
-    let mut fields = Fields::of(&response.headers);
-    let stored = content(&response.content);
+) -> Result<(Bytes, bool), DamageKind> {
+    let mut fields = Fields::of(&response.headers)?;
+    let stored = content(&response.content)?;
     let has_none = to_head || response.status < 200 || matches!(response.status, 204 | 304);
     let is_missing = stored.is_none() && response.content.size > 0.0 && !has_none;
     let body = if has_none { Vec::new() } else { stored.unwrap_or_default() };
@@ -72,29 +78,43 @@ pub fn response(
     let line = status_line(version, response.status, &reason);
     let mut raw = fields.into_head(&line, changed);
     raw.extend_from_slice(&body);
-    (raw.into(), is_missing)
+    Ok((raw.into(), is_missing))
 }
 
 /// The bytes of a response's body; `None` when they were not stored.
-pub fn content(content: &Content) -> Option<Vec<u8>> {
-    let text = content.text.as_deref()?;
-    match content.encoding.as_deref() {
-        Some("base64") => STANDARD.decode(text).ok(),
-        _ => Some(text.as_bytes().to_vec()),
+pub fn content(content: &Content) -> Result<Option<Vec<u8>>, DamageKind> {
+    content.text.as_deref().map(|text| bytes(text, content.encoding.as_deref())).transpose()
+}
+
+/// The bytes that a text stands for.
+fn bytes(text: &str, encoding: Option<&str>) -> Result<Vec<u8>, DamageKind> {
+    match encoding {
+        Some("base64") => STANDARD.decode(text).map_err(|_| DamageKind::Base64),
+        _ => Ok(text.as_bytes().to_vec()),
     }
 }
 
 /// The bytes of a request's body; `None` when they were not stored.
-fn body_of(data: &PostData) -> Option<Vec<u8>> {
-    match (&data.text, data.encoding.as_deref()) {
-        (Some(text), Some("base64")) => STANDARD.decode(text).ok(),
-        (Some(text), _) => Some(text.as_bytes().to_vec()),
-        (None, _) if data.mime_type.starts_with("application/x-www-form-urlencoded") => {
-            let pair = |p: &Pair| format!("{}={}", p.name, p.value);
-            let pairs: Vec<String> = data.params.iter().map(pair).collect();
-            Some(pairs.join("&").into_bytes())
+fn body_of(data: &PostData, length: Option<u64>) -> Result<Option<Vec<u8>>, DamageKind> {
+    match &data.text {
+        // Chromium writes a body that is no UTF-8 with a character for each byte. The length tells.
+        Some(text) if !text.is_ascii() && Some(text.len() as u64) != length => {
+            let told = latin1_bytes(text).filter(|bytes| Some(bytes.len() as u64) == length);
+            match told {
+                Some(bytes) => Ok(Some(bytes)),
+                None => bytes(text, data.encoding.as_deref()).map(Some),
+            }
         }
-        (None, _) => None,
+        Some(text) => bytes(text, data.encoding.as_deref()).map(Some),
+        None if data.mime_type.starts_with("application/x-www-form-urlencoded") => {
+            if data.params.is_cut {
+                return Err(DamageKind::Fields);
+            }
+            let pair = |p: &Pair| format!("{}={}", p.name, p.value);
+            let pairs: Vec<String> = data.params.list.iter().map(pair).collect();
+            Ok(Some(pairs.join("&").into_bytes()))
+        }
+        None => Ok(None),
     }
 }
 
@@ -121,9 +141,9 @@ struct Fields {
 }
 
 impl Fields {
-    fn of(headers: &[Pair]) -> Self {
+    fn of(headers: &Few<Pair>) -> Result<Self, DamageKind> {
         let mut fields = Self::default();
-        for Pair { name, value } in headers {
+        for Pair { name, value } in &headers.list {
             if name.starts_with(':') {
                 fields.dropped_pseudo = true;
             } else if !is_token(name.as_bytes()) {
@@ -131,14 +151,19 @@ impl Fields {
             } else if name.eq_ignore_ascii_case("set-cookie") {
                 // Several, which some browsers store as one with a line for each.
                 let lines = value.split('\n').map(|line| (name.clone(), one_line(line)));
-                fields.list.extend(lines);
+                // One more than there may be: that is how it is known below.
+                let room = (MAX_FIELDS + 1).saturating_sub(fields.list.len());
+                fields.list.extend(lines.take(room));
             } else {
                 let line = one_line(value);
                 fields.dropped_invalid |= line != *value;
                 fields.list.push((name.clone(), line));
             }
         }
-        fields
+        match headers.is_cut || fields.list.len() > MAX_FIELDS {
+            true => Err(DamageKind::Fields),
+            false => Ok(fields),
+        }
     }
 
     fn has(&self, name: &str) -> bool {

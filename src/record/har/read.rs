@@ -1,7 +1,8 @@
 //! HAR documents read back: ours to the same bytes, those of browsers as the HTTP/1.1 they stand for.
 //!
 //! In: any `Read`. Out: a request and, where there is one, its response from each entry; damages for
-//! entries that are none. Guaranteed: memory is one entry, up to the limit; a text that is no HAR
+//! entries that are none. Guaranteed: memory is a few times the text of one entry, which has a limit, however many small
+//! fields it is made of; no message is larger than the limit of one, none is made up from what is damaged; a text that is no HAR
 //! document ends it with an error that names line and column.
 
 use std::io::{self, Read};
@@ -16,7 +17,8 @@ use crate::model::{Anomalies, Anomaly, Cause, Endpoint, Tally, Timestamp};
 use super::super::recorded::{Damage, DamageKind, Item, Limits, RecordedMessage};
 use super::super::warc::{Kind, parse_date, parse_endpoint};
 use super::entry::{
-    Entry, Exact, Pair, Request, Response, bytes_of, head, request_line, status_line, target_of,
+    Entry, Exact, Few, Pair, Request, Response, bytes_of, head, request_line, status_line,
+    target_of,
 };
 use super::foreign;
 use super::scan::{Found, Scanner};
@@ -29,12 +31,14 @@ const UNNUMBERED: u64 = 1 << 39;
 /// Reads a document from front to back.
 pub struct HarReader<R> {
     scanner: Scanner<R>,
+    /// Bytes of a message at most.
+    max_message: u64,
     /// Number of this file among several.
     file: u64,
     /// Connections handed out to entries that tell none.
     unnumbered: u64,
-    /// A response that comes behind its request.
-    ready: Option<RecordedMessage>,
+    /// A response that comes behind its request, or why there is none.
+    ready: Option<Item>,
     no_message: u64,
     changed: Tally<Changed, CHANGED>,
 }
@@ -46,6 +50,7 @@ impl<R: Read> HarReader<R> {
         let max_entry = limits.max_block_bytes.saturating_mul(3).saturating_add(1 << 20);
         Ok(Self {
             scanner: Scanner::new(input, max_entry)?,
+            max_message: limits.max_block_bytes,
             file,
             unnumbered: 0,
             ready: None,
@@ -57,7 +62,7 @@ impl<R: Read> HarReader<R> {
     /// The next message or damage; `None` at the end. An error is one of the input or the document.
     pub fn read_item(&mut self) -> io::Result<Option<Item>> {
         if let Some(response) = self.ready.take() {
-            return Ok(Some(Item::Message(response)));
+            return Ok(Some(response));
         }
         loop {
             let len = match self.scanner.next_entry()? {
@@ -83,10 +88,14 @@ impl<R: Read> HarReader<R> {
                     return Ok(Some(Item::Damage(Damage { kind, offset, len: len as u64 })));
                 }
             };
-            if let Some(message) = self.exchange(entry, offset) {
-                return Ok(Some(Item::Message(message)));
+            match self.exchange(entry, offset, len as u64) {
+                Ok(Some(request)) => return Ok(Some(Item::Message(request))),
+                Ok(None) => self.no_message += 1,
+                Err(kind) => {
+                    let damage = Damage { kind, offset, len: len as u64 };
+                    return Ok(Some(Item::Damage(damage)));
+                }
             }
-            self.no_message += 1;
         }
     }
 
@@ -100,24 +109,28 @@ impl<R: Read> HarReader<R> {
         self.changed
     }
 
-    /// The request of an entry, with its response kept for the next call.
-    fn exchange(&mut self, entry: Entry, offset: u64) -> Option<RecordedMessage> {
+    /// The request of an entry, with its response, or what is wrong with that, kept for the next call.
+    fn exchange(
+        &mut self,
+        entry: Entry,
+        offset: u64,
+        len: u64,
+    ) -> Result<Option<RecordedMessage>, DamageKind> {
         let times = Times::of(&entry);
         let Entry { request, response, server_ip_address, .. } = entry;
-        let is_head = request.method == "HEAD";
-        let server = foreign::server(server_ip_address.as_deref(), &request.url);
-        let raw = match &request.shadowtap {
-            Some(exact) => Some((our_request(&request, exact), false)),
-            None => foreign::request(&request, &mut self.changed),
+        let read = match &request.shadowtap {
+            Some(exact) => Some((our_request(&request, exact)?, false)),
+            None => foreign::request(&request, &mut self.changed)?,
         };
-        let (raw, truncated) = raw?;
+        let Some((raw, truncated)) = read else { return Ok(None) };
+        self.is_small(&raw)?;
         let mut asked = RecordedMessage {
             kind: Kind::Request,
             raw,
             conn: 0,
             index: 0,
             client: Endpoint::new([0, 0, 0, 0].into(), 0),
-            server,
+            server: foreign::server(server_ip_address.as_deref(), &request.url),
             first_byte: times.began,
             last_byte: times.sent,
             request: None,
@@ -135,25 +148,49 @@ impl<R: Read> HarReader<R> {
             }
         }
         if response.status >= 100 {
-            let raw = match &response.shadowtap {
-                Some(exact) => (our_response(&response, exact), false),
-                None => foreign::response(&response, is_head, &mut self.changed),
-            };
-            let mut answer = RecordedMessage {
-                kind: Kind::Response,
-                raw: raw.0,
-                truncated: raw.1,
-                first_byte: times.answered,
-                last_byte: times.ended,
-                request: Some(asked.index),
-                ..asked.clone()
-            };
-            if let Some(exact) = &response.shadowtap {
-                self.place(&mut answer, exact);
-            }
-            self.ready = Some(answer);
+            let answer = self.answer(&response, &request.method, &asked, &times);
+            self.ready = Some(match answer {
+                Ok(answer) => Item::Message(answer),
+                Err(kind) => Item::Damage(Damage { kind, offset, len }),
+            });
         }
-        Some(asked)
+        Ok(Some(asked))
+    }
+
+    /// The response to a request.
+    fn answer(
+        &mut self,
+        response: &Response,
+        method: &str,
+        asked: &RecordedMessage,
+        times: &Times,
+    ) -> Result<RecordedMessage, DamageKind> {
+        let (raw, truncated) = match &response.shadowtap {
+            Some(exact) => (our_response(response, exact)?, false),
+            None => foreign::response(response, method == "HEAD", &mut self.changed)?,
+        };
+        self.is_small(&raw)?;
+        let mut answer = RecordedMessage {
+            kind: Kind::Response,
+            raw,
+            truncated,
+            first_byte: times.answered,
+            last_byte: times.ended,
+            request: Some(asked.index),
+            ..asked.clone()
+        };
+        if let Some(exact) = &response.shadowtap {
+            self.place(&mut answer, exact);
+        }
+        Ok(answer)
+    }
+
+    /// As of a record, whatever the entry was made of.
+    fn is_small(&self, raw: &Bytes) -> Result<(), DamageKind> {
+        match raw.len() as u64 > self.max_message {
+            true => Err(DamageKind::TooLarge),
+            false => Ok(()),
+        }
     }
 
     /// What our own fields say of a message.
@@ -168,44 +205,51 @@ impl<R: Read> HarReader<R> {
         message.first_byte = parse_date(&exact.first_byte).unwrap_or(message.first_byte);
         message.last_byte = parse_date(&exact.last_byte).unwrap_or(message.last_byte);
         let named = |name: &String| Anomaly::ALL.iter().copied().find(|a| a.name() == name);
-        message.anomalies = exact.anomalies.iter().filter_map(named).collect();
+        message.anomalies = exact.anomalies.list.iter().filter_map(named).collect();
     }
 }
 
 /// A request of ours: its bytes as they were, unless somebody changed the entry's fields.
-fn our_request(request: &Request, exact: &Exact) -> Bytes {
-    let head = decoded(exact.head.as_deref()).unwrap_or_else(|| {
-        let target = match &exact.target {
-            Some(target) => bytes_of(target),
-            None => target_of(&request.url).as_bytes().into(),
-        };
-        let line = request_line(&request.method, &target, &request.http_version);
-        head(&line, pairs(&request.headers))
-    });
-    let body = decoded(exact.body.as_deref()).unwrap_or_else(|| {
-        let text = request.post_data.as_ref().and_then(|data| data.text.as_deref());
-        text.unwrap_or_default().as_bytes().to_vec()
-    });
-    [head, body].concat().into()
+fn our_request(request: &Request, exact: &Exact) -> Result<Bytes, DamageKind> {
+    let target = match &exact.target {
+        Some(target) => bytes_of(target),
+        None => target_of(&request.url).as_bytes().into(),
+    };
+    let line = request_line(&request.method, &target, &request.http_version);
+    let mut raw = our_head(exact, &line, &request.headers)?;
+    match decoded(exact.body.as_deref())? {
+        Some(body) => raw.extend_from_slice(&body),
+        None => {
+            let text = request.post_data.as_ref().and_then(|data| data.text.as_deref());
+            raw.extend_from_slice(text.unwrap_or_default().as_bytes());
+        }
+    }
+    Ok(raw.into())
 }
 
-fn our_response(response: &Response, exact: &Exact) -> Bytes {
-    let head = decoded(exact.head.as_deref()).unwrap_or_else(|| {
-        let line = status_line(&response.http_version, response.status, &response.status_text);
-        head(&line, pairs(&response.headers))
-    });
-    let body = decoded(exact.body.as_deref())
-        .or_else(|| foreign::content(&response.content))
-        .unwrap_or_default();
-    [head, body].concat().into()
+fn our_response(response: &Response, exact: &Exact) -> Result<Bytes, DamageKind> {
+    let line = status_line(&response.http_version, response.status, &response.status_text);
+    let mut raw = our_head(exact, &line, &response.headers)?;
+    let body = match decoded(exact.body.as_deref())? {
+        Some(body) => Some(body),
+        None => foreign::content(&response.content)?,
+    };
+    raw.extend_from_slice(&body.unwrap_or_default());
+    Ok(raw.into())
 }
 
-fn pairs(headers: &[Pair]) -> impl Iterator<Item = (&str, &str)> {
-    headers.iter().map(|pair| (pair.name.as_str(), pair.value.as_str()))
+/// The head as stored, else as start line and fields give it.
+fn our_head(exact: &Exact, line: &[u8], headers: &Few<Pair>) -> Result<Vec<u8>, DamageKind> {
+    if headers.is_cut || exact.anomalies.is_cut {
+        return Err(DamageKind::Fields);
+    }
+    let pairs = headers.list.iter().map(|pair| (pair.name.as_str(), pair.value.as_str()));
+    Ok(decoded(exact.head.as_deref())?.unwrap_or_else(|| head(line, pairs)))
 }
 
-fn decoded(base64: Option<&str>) -> Option<Vec<u8>> {
-    STANDARD.decode(base64?).ok()
+/// What stands there in base64, if anything does.
+fn decoded(base64: Option<&str>) -> Result<Option<Vec<u8>>, DamageKind> {
+    base64.map(|text| STANDARD.decode(text).map_err(|_| DamageKind::Base64)).transpose()
 }
 
 /// The times of an exchange, as HAR tells them.

@@ -243,6 +243,96 @@ fn an_entry_that_is_none_is_said_with_its_place_and_the_others_are_read() {
     assert_eq!(shown, want);
 }
 
+/// What comes of a document with these entries, in a word each.
+fn outcome(entries: &[Value]) -> Vec<String> {
+    let text = json!({"log": {"entries": entries}}).to_string();
+    let (items, _) = read(text.as_bytes());
+    let word = |item: Item| match item {
+        Item::Message(message) => format!("{:?}", message.kind),
+        Item::Damage(damage) => format!("{:?}", damage.kind),
+    };
+    items.into_iter().map(word).collect()
+}
+
+#[test]
+fn an_entry_has_no_more_fields_than_a_message() {
+    let pairs = |n: usize| vec![json!({"name": "a", "value": "b"}); n];
+    let request =
+        |headers: Vec<Value>| json!({"method": "GET", "url": "http://h/", "headers": headers});
+    let too_many = "Fields";
+    let foreign = |asked: usize, answered: usize| json!({"request": request(pairs(asked)), "response": {"status": 200, "headers": pairs(answered)}});
+    let most = entry::MAX_FIELDS;
+    assert_eq!(outcome(&[foreign(most, most)]), ["Request", "Response"]);
+    assert_eq!(outcome(&[foreign(most, most + 1)]), ["Request", too_many]);
+    assert_eq!(outcome(&[foreign(most + 1, 1), foreign(1, 1)]), [too_many, "Request", "Response"]);
+    // One field that stands for many.
+    let cookies = |n: usize| {
+        let value = vec!["a=b"; n].join("\n");
+        let headers = vec![json!({"name": "set-cookie", "value": value})];
+        json!({"request": request(vec![]), "response": {"status": 200, "headers": headers}})
+    };
+    assert_eq!(outcome(&[cookies(most)]), ["Request", "Response"]);
+    assert_eq!(outcome(&[cookies(most + 1)]), ["Request", too_many]);
+    let form = |n: usize| {
+        let data = json!({"mimeType": "application/x-www-form-urlencoded", "params": pairs(n)});
+        json!({"request": {"method": "POST", "url": "http://h/", "headers": [], "postData": data}})
+    };
+    assert_eq!(outcome(&[form(most)]), ["Request"]);
+    assert_eq!(outcome(&[form(most + 1)]), [too_many]);
+    // In ours, too.
+    let (text, _) = document(&[request_of_tests()]);
+    let mut ours: Value = serde_json::from_slice(&text).expect("JSON");
+    let ours = &mut ours["log"]["entries"][0];
+    ours["request"]["headers"] = pairs(most + 1).into();
+    assert_eq!(outcome(std::slice::from_ref(ours)), [too_many]);
+}
+
+fn request_of_tests() -> Message {
+    request(b"POST / HTTP/1.1\r\nHost:h\r\nContent-Length: 1\r\n\r\n\xff")
+}
+
+#[test]
+fn base64_that_is_none_is_a_damage_and_gives_no_message() {
+    let bad = "Base64";
+    let asked = request_of_tests();
+    let raw: &[u8] = b"HTTP/1.1 200 OK\r\nA:b\r\nContent-Length: 1\r\n\r\n\xff";
+    let mut answer = response(raw, Some(asked.index));
+    answer.conn = asked.conn;
+    let (text, _) = document(&[asked, answer]);
+    let whole: Value = serde_json::from_slice(&text).expect("JSON");
+    let whole = &whole["log"]["entries"][0];
+    assert_eq!(outcome(std::slice::from_ref(whole)), ["Request", "Response"]);
+    for (place, want) in [
+        ("/request/_shadowtap/head", vec![bad]),
+        ("/request/_shadowtap/body", vec![bad]),
+        ("/response/_shadowtap/head", vec!["Request", bad]),
+        ("/response/content/text", vec!["Request", bad]),
+    ] {
+        let mut broken = whole.clone();
+        let value = broken.pointer_mut(place).unwrap_or_else(|| panic!("{place}: {whole:#}"));
+        assert!(value.is_string(), "{place}");
+        *value = "no base64!".into();
+        assert_eq!(outcome(&[broken]), want, "{place}");
+    }
+    let data = json!({"text": "=", "encoding": "base64"});
+    let foreign =
+        json!({"request": {"method": "POST", "url": "http://h/", "headers": [], "postData": data}});
+    assert_eq!(outcome(&[foreign]), [bad]);
+}
+
+#[test]
+fn a_message_has_the_limit_of_a_record() {
+    let entry = |len: usize| {
+        let data = json!({"text": "x".repeat(len)});
+        json!({"request": {"method": "PUT", "url": "http://h/", "headers": [], "postData": data}})
+    };
+    let head = "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1048576\r\n\r\n".len();
+    // The limit of these tests is 1 MiB.
+    assert_eq!(outcome(&[entry((1 << 20) - head)]), ["Request"]);
+    let too_large = "TooLarge";
+    assert_eq!(outcome(&[entry((1 << 20) - head + 1)]), [too_large]);
+}
+
 #[test]
 fn any_bytes_are_read_to_an_end() {
     let whole = serde_json::to_vec(&chromium()).expect("JSON");

@@ -1,21 +1,16 @@
 //! How sizes are spread: an HDR histogram with three significant digits; and v1's times.
 //!
 //! In: numbers. Out: a few quantiles. Guaranteed: constant memory; what is larger than the limit counts as it.
-//! v1's times go from the last byte of a request to the first and to the last of its final response. Of the
-//! requests the last [`MAX_WAITING`] are remembered until their response.
-
-use std::num::NonZeroUsize;
+//! v1's times go from the last byte of a request to the first and to the last of its final response;
+//! requests wait for theirs as [`Asked`] has it.
 
 use hdrhistogram::Histogram;
-use lru::LruCache;
 use serde::Serialize;
 
-use crate::model::{Message, Times, Timestamp};
+use crate::model::{Asked, Message, Times};
 
 /// Largest size told from larger ones: 1 TiB.
 const LARGEST: u64 = 1 << 40;
-/// Requests that wait for their response.
-const MAX_WAITING: NonZeroUsize = NonZeroUsize::MIN.saturating_add(65_535);
 
 /// A set of sizes.
 #[derive(Clone, Debug)]
@@ -58,33 +53,26 @@ impl Spread {
 }
 
 /// v1's times.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct V1Times {
-    /// When the last byte of each request was seen, by connection and index.
-    waiting: LruCache<(u64, u32), Timestamp>,
+    /// Requests without a response so far.
+    waiting: Asked,
     /// To the first byte of the final response.
     pub first_byte: Times,
     /// To its last byte.
     pub last_byte: Times,
 }
 
-impl Default for V1Times {
-    fn default() -> Self {
-        let waiting = LruCache::new(MAX_WAITING);
-        Self { waiting, first_byte: Times::new(), last_byte: Times::new() }
-    }
-}
-
 impl V1Times {
     /// Takes a message, requests before their responses.
     pub fn add(&mut self, message: &Message) {
         let Some(status) = message.status() else {
-            self.waiting.put((message.conn, message.index), message.last_byte);
+            self.waiting.add(message.conn, message.index, message.last_byte);
             return;
         };
         // Informational responses come before the final one (RFC 9110 15.2).
         let request = message.answers().filter(|_| status >= 200);
-        let asked = request.and_then(|index| self.waiting.pop(&(message.conn, index)));
+        let asked = request.and_then(|index| self.waiting.answered(message.conn, index));
         if let Some(asked) = asked {
             self.first_byte.add(message.first_byte.since(asked));
             self.last_byte.add(message.last_byte.since(asked));

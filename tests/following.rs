@@ -1,0 +1,161 @@
+//! `--follow` of the real executable: files that grow while they are read, and how that ends.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::support::PATIENCE;
+use crate::support::fixtures;
+use crate::support::netns::Place;
+use crate::support::request::exact;
+use crate::support::shadowtap::{Run, Shadowtap};
+use crate::support::stage::LOCALHOST;
+use crate::support::v2::V2;
+
+/// A recording in the making.
+struct Growing {
+    dir: TempDir,
+    name: String,
+    file: File,
+    bytes: Vec<u8>,
+}
+
+impl Growing {
+    /// Of the messages of a fixture, compressed or not as the name says; nothing is written yet.
+    #[track_caller]
+    fn new(name: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let whole = dir.path().join(format!("whole-{name}"));
+        let pcap = fixtures::path("keepalive.pcap");
+        let convert = ["convert", text(&pcap), text(&whole)];
+        Run::new(convert).finish(PATIENCE).expect_code(0);
+        let bytes = std::fs::read(whole).expect("just made");
+        let file = File::create(dir.path().join(format!("{name}.partial"))).expect("own directory");
+        Self { dir, name: name.into(), file, bytes }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join(&self.name)
+    }
+
+    /// Writes on, up to the place where this part of the recording begins.
+    #[track_caller]
+    fn write_to(&mut self, at: usize) {
+        let part: Vec<u8> = self.bytes.drain(..at).collect();
+        self.file.write_all(&part).expect("own directory");
+    }
+
+    /// Writes what is left, and gives the file its name.
+    #[track_caller]
+    fn finish(&mut self) {
+        self.write_to(self.bytes.len());
+        std::fs::rename(self.dir.path().join(format!("{}.partial", self.name)), self.path())
+            .expect("own directory");
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+/// Where the records begin that lie behind this many others.
+#[track_caller]
+fn record(bytes: &[u8], number: usize) -> usize {
+    let begins = match bytes.starts_with(b"WARC") {
+        true => memchr::memmem::find_iter(bytes, b"WARC/1.1\r\n").collect::<Vec<_>>(),
+        // Each gzip member begins as ours do.
+        false => memchr::memmem::find_iter(bytes, b"\x1f\x8b\x08\0\0\0\0\0\x04\xff").collect(),
+    };
+    begins[number]
+}
+
+#[track_caller]
+fn inspect(path: &Path) -> Shadowtap {
+    Run::new(["inspect", "--follow", "--json", text(path)]).start()
+}
+
+#[test]
+fn a_recording_is_listed_as_it_grows_until_it_has_its_name() {
+    for name in ["a.warc", "a.warc.gz"] {
+        let mut growing = Growing::new(name);
+        // warcinfo and the first exchange, to the last byte.
+        let (first, second) = (record(&growing.bytes, 3), record(&growing.bytes, 5));
+        growing.write_to(first);
+        let listing = inspect(&growing.path());
+        let targets: Vec<String> = fixtures::requests("keepalive")
+            .into_iter()
+            .map(|request| format!("\"target\":\"{}\"", request.target))
+            .collect();
+        listing.process.wait_stdout(&targets[0], PATIENCE);
+        // In two parts, the border within a record.
+        growing.write_to(second - first - 100);
+        growing.write_to(100);
+        listing.process.wait_stdout(&targets[1], PATIENCE);
+        growing.finish();
+        let done = listing.finish(PATIENCE).expect_code(0);
+        assert_eq!(done.text().lines().count(), targets.len(), "{name}: {}", done.text());
+        assert!(!done.stderr.contains("skipped"), "{name}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn a_recording_is_replayed_as_it_grows() {
+    let v2 = V2::start(&Place::Host, LOCALHOST);
+    let mut growing = Growing::new("a.warc");
+    let first = record(&growing.bytes, 3);
+    growing.write_to(first);
+    let path = growing.path();
+    let flags = ["--to", &v2.url(), "--speed", "max", "--json"];
+    let replay = Run::new(["replay", "--follow", text(&path)]).args(flags).start();
+    v2.wait_for(1, PATIENCE);
+    growing.finish();
+    let done = replay.finish(PATIENCE).expect_code(0);
+    exact(&fixtures::requests("keepalive"), &v2.requests());
+    let ledger = done.ledger();
+    ledger.assert_balanced();
+    assert_eq!((ledger.count("/requests/captured"), ledger.count("/damaged")), (5, 0));
+}
+
+#[test]
+fn a_capture_is_followed_until_a_signal() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("a.pcap");
+    let bytes = std::fs::read(fixtures::path("keepalive.pcap")).expect("a fixture");
+    let mut file = File::create(&path).expect("own directory");
+    // Somewhere within the first exchanges, most likely within a packet.
+    let half = bytes.len() / 2;
+    file.write_all(&bytes[..half]).expect("own directory");
+    let requests = fixtures::requests("keepalive");
+    let target = |n: usize| format!("\"target\":\"{}\"", requests[n].target);
+    let listing = inspect(&path);
+    listing.process.wait_stdout(&target(0), PATIENCE);
+    file.write_all(&bytes[half..]).expect("own directory");
+    listing.process.wait_stdout(&target(4), PATIENCE);
+    listing.process.signal(Signal::INT);
+    let done = listing.finish(PATIENCE).expect_code(0);
+    assert_eq!(done.text().lines().count(), requests.len());
+
+    // What is only known at the end comes then.
+    let stats = Run::new(["inspect", "--follow", "--stats", "--json", text(&path)]).start();
+    stats.process.wait_stderr("following", PATIENCE);
+    let done = stats.terminate(PATIENCE).expect_code(0);
+    assert_eq!(fixtures::json_lines(&done.stdout)[0]["requests"], 5, "{}", done.text());
+}
+
+#[test]
+fn what_cannot_be_followed_is_said() {
+    let refused = |args: &[&str]| {
+        Run::new(["inspect", "--follow"])
+            .args(args.iter().copied())
+            .finish(PATIENCE)
+            .expect_code(2)
+            .stderr
+    };
+    let said = refused(&["-"]);
+    assert!(said.contains("--follow needs a file"), "{said}");
+    let said = refused(&["/nonexistent/a.warc"]);
+    assert!(said.contains("cannot follow /nonexistent/a.warc"), "{said}");
+}
