@@ -1,7 +1,7 @@
 //! `convert`: recordings or capture files in another format.
 //!
 //! In: files as for `inspect`. Out: one file, and what it could not hold. Guaranteed: messages stream, no more of
-//! them is held than a format asks for; the file is made whole or not at all ([`Made`]), and readable by its owner
+//! them is held than a format asks for; the file is made whole or not at all (`made`), and readable by its owner
 //! only; every message read is in exactly one bucket.
 
 use std::io::{self, Write};

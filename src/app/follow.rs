@@ -54,15 +54,13 @@ pub struct Following {
 }
 
 impl Following {
-    /// Opens a regular file by its name, or by what it is called in the making.
+    /// Opens a regular file by what it is called in the making, or else by its name: an older one may have that still.
     pub fn open(path: &str, stop: Stop) -> io::Result<Self> {
         let path = Path::new(path);
-        let (file, path) = match File::open(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let partial = partial(path);
-                (File::open(&partial).map_err(|_| error)?, partial)
-            }
-            file => (file?, path.to_owned()),
+        let making = partial(path);
+        let (file, path) = match File::open(&making) {
+            Err(error) if error.kind() == ErrorKind::NotFound => (File::open(path)?, path.into()),
+            file => (file?, making),
         };
         let meta = file.metadata()?;
         if !meta.is_file() {
@@ -75,8 +73,13 @@ impl Following {
 
     /// Whether nothing will come behind what is there now.
     fn is_over(&self) -> bool {
-        let named = fs::metadata(&self.path).ok().map(|meta| (meta.dev(), meta.ino()));
-        self.stop.is_said() || named != Some(self.id)
+        let is_gone = match fs::metadata(&self.path) {
+            Ok(meta) => (meta.dev(), meta.ino()) != self.id,
+            Err(error) if error.kind() == ErrorKind::NotFound => true,
+            // Only a right that is given up by now let its directory be searched: then the file tells whether it has any name.
+            Err(_) => self.file.metadata().is_ok_and(|meta| meta.nlink() == 0),
+        };
+        self.stop.is_said() || is_gone
     }
 }
 
@@ -127,6 +130,36 @@ mod tests {
         }
         fs::rename(&making, &name).expect("own directory");
         assert_eq!(rest.join().expect("no panic").expect("read"), "two three");
+    }
+
+    #[test]
+    fn the_one_in_the_making_is_followed_though_an_older_one_has_the_name() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let name = dir.path().join("a.warc");
+        fs::write(&name, "yesterday").expect("own directory");
+        fs::write(partial(&name), "today").expect("own directory");
+        let stop = Stop::default();
+        stop.stop();
+        let mut all = String::new();
+        let name = name.to_str().expect("UTF-8");
+        Following::open(name, stop).expect("it").read_to_string(&mut all).expect("read");
+        assert_eq!(all, "today");
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_looked_at_does_not_end_it_while_the_file_has_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let name = dir.path().join("a.pcap");
+        fs::write(&name, "all").expect("own directory");
+        let mut following =
+            Following::open(name.to_str().expect("UTF-8"), Stop::default()).expect("it");
+        // As a directory that may not be searched: an error that is not the lack of the name.
+        following.path = name.join("below");
+        assert!(fs::metadata(&following.path).is_err_and(|e| e.kind() != ErrorKind::NotFound));
+        assert!(!following.is_over());
+        fs::remove_file(&name).expect("own directory");
+        following.path = PathBuf::from("a\0b");
+        assert!(following.is_over());
     }
 
     #[test]

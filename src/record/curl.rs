@@ -44,7 +44,7 @@ pub fn message(out: &mut Vec<u8>, message: &Message, counts: &mut Exported) {
     if !message.body.is_empty() {
         body = body_argument(out, &message.body);
     }
-    out.extend_from_slice(b"curl -sS -g --path-as-is --noproxy '*'");
+    out.extend_from_slice(b"curl -sS -g --path-as-is --noproxy '*' --proto =http,https");
     let version = if message.version == Version::HTTP_10 { "--http1.0" } else { "--http1.1" };
     let _ = write!(out, " {version}");
     match is_head {
@@ -186,7 +186,7 @@ mod tests {
             b"POST /it's?a=1 HTTP/1.1\r\nHost: h\r\nB: 1\r\nA:\r\nB: 2\r\nContent-Length: 3\r\n\r\n$x'",
         ));
         let expected = "# 2023-11-14T22:13:20.000000001Z 10.0.0.1:40000 > 10.0.0.2:8080\n\
-            curl -sS -g --path-as-is --noproxy '*' --http1.1 -X 'POST' \\\n  \
+            curl -sS -g --path-as-is --noproxy '*' --proto =http,https --http1.1 -X 'POST' \\\n  \
             --url 'http://h/it'\\''s?a=1' \\\n  -H 'Host: h' \\\n  -H 'B: 1' \\\n  -H 'A;' \\\n  \
             -H 'B: 2' \\\n  -H 'Content-Length: 3' \\\n  -H 'User-Agent:' \\\n  -H 'Accept:' \\\n  \
             -H 'Content-Type:' \\\n  -H 'Expect:' \\\n  --data-binary '$x'\\'''\n\n";
