@@ -81,6 +81,11 @@ pub(crate) mod tests {
 
     /// A request with these bytes.
     pub fn request(bytes: &'static [u8]) -> Message {
+        message(bytes, Role::Client)
+    }
+
+    /// A message with these bytes, of a client or a server.
+    pub fn message(bytes: &[u8], role: Role) -> Message {
         let end = Endpoint::new([127, 0, 0, 1].into(), 80);
         let from = Provenance {
             conn: 0,
@@ -93,7 +98,7 @@ pub(crate) mod tests {
             anomalies: Anomalies::default(),
             is_whole: true,
         };
-        parse_whole(Bytes::from_static(bytes), Role::Client, from, &Config::default())
-            .expect("a request")
+        parse_whole(Bytes::copy_from_slice(bytes), role, from, &Config::default())
+            .expect("a message")
     }
 }

@@ -135,28 +135,11 @@ fn key_from(place: &str) -> anyhow::Result<Vec<u8>> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use bytes::Bytes;
-
     use super::*;
-    use crate::http::{Config, Provenance, Role, parse_whole};
+    use crate::app::tests::message;
+    use crate::http::Role;
     use crate::model::testing::{Random, seeds};
-    use crate::model::{Anomalies, Endpoint, Message, Start, Timestamp, replaced_secrets};
-
-    fn parsed(raw: &[u8], role: Role) -> Message {
-        let end = Endpoint::new([127, 0, 0, 1].into(), 80);
-        let from = Provenance {
-            conn: 0,
-            index: 0,
-            client: end,
-            server: end,
-            first_byte: Timestamp::ZERO,
-            last_byte: Timestamp::ZERO,
-            request: None,
-            anomalies: Anomalies::default(),
-            is_whole: true,
-        };
-        parse_whole(Bytes::copy_from_slice(raw), role, from, &Config::default()).expect("a message")
-    }
+    use crate::model::{Start, replaced_secrets};
 
     fn redactor(key: &[u8]) -> Redactor {
         Redactor::new(key, trailers_at).expect("any key")
@@ -273,7 +256,7 @@ mod tests {
     fn no_secret_is_left_and_everything_else_is_as_it_was() {
         for seed in seeds(3000) {
             let Made { raw, role, secrets } = made(&mut Random::new(seed));
-            let before = parsed(&raw, role);
+            let before = message(&raw, role);
             let after = redactor(b"the key of this test").redact(before.clone());
             let text = after.raw.escape_ascii().to_string();
             let why = format!("seed {seed}: {}\n{text}", raw.escape_ascii());
@@ -290,7 +273,7 @@ mod tests {
                 }
             }
             // What the changed message says of itself is what a reader finds in its bytes.
-            let read = parsed(&after.raw, role);
+            let read = message(&after.raw, role);
             assert_eq!((&read.fields, read.start), (&after.fields, after.start), "{why}");
             assert_eq!((read.head_len, &read.body), (after.head_len, &after.body), "{why}");
             assert_eq!(
@@ -314,7 +297,7 @@ mod tests {
     fn another_key_gives_other_hashes_and_no_secret_changes_nothing() {
         for seed in seeds(300) {
             let Made { raw, role, secrets } = made(&mut Random::new(seed));
-            let message = parsed(&raw, role);
+            let message = message(&raw, role);
             let one = redactor(b"one key of sixteen").redact(message.clone());
             let two = redactor(b"two keys of sixteen").redact(message.clone());
             let all: BTreeSet<_> = hashes(&one.raw).into_iter().collect();
@@ -328,13 +311,13 @@ mod tests {
     #[test]
     fn a_field_beyond_those_that_are_kept_loses_its_secret_too() {
         let raw = format!("GET / HTTP/1.1\r\n{}Cookie: a=bcde\r\n\r\n", "A: b\r\n".repeat(5000));
-        let after = redactor(b"a key").redact(parsed(raw.as_bytes(), Role::Client));
+        let after = redactor(b"a key").redact(message(raw.as_bytes(), Role::Client));
         assert_eq!((after.redacted, after.raw.ends_with(b"bcde\r\n\r\n")), (1, false));
     }
 
     #[test]
     fn a_session_links_up() {
-        let redact = |raw: &[u8], role| redactor(b"a key").redact(parsed(raw, role));
+        let redact = |raw: &[u8], role| redactor(b"a key").redact(message(raw, role));
         let set =
             redact(b"HTTP/1.1 200 OK\r\nSet-Cookie: sid=\"a b\"; Path=/\r\n\r\n", Role::Server);
         let sent = redact(b"GET / HTTP/1.1\r\nCookie: x=y; sid=\"a b\"\r\n\r\n", Role::Client);
@@ -375,14 +358,14 @@ mod tests {
             let secrets = secrets(&file("key", key)).expect("long enough");
             let Secrets::ReplacedByKey(redactor_of_file) = secrets else { panic!("not replaced") };
             let raw = b"GET / HTTP/1.1\r\nX-Api-Key: k\r\n\r\n";
-            let redact = |redactor: &Redactor| redactor.redact(parsed(raw, Role::Client)).raw;
+            let redact = |redactor: &Redactor| redactor.redact(message(raw, Role::Client)).raw;
             assert_eq!(redact(&redactor_of_file), redact(&redactor(b"0123456789abcdef")));
         }
     }
 
     #[test]
     fn by_default_every_recording_has_a_key_of_its_own() {
-        let message = || parsed(b"GET / HTTP/1.1\r\nX-Api-Key: k\r\n\r\n", Role::Client);
+        let message = || message(b"GET / HTTP/1.1\r\nX-Api-Key: k\r\n\r\n", Role::Client);
         let new = |keep_secrets| Secrets::new(&SecretArgs { keep_secrets, redact_key: None });
         let stored = |keep| new(keep).expect("random numbers").prepare()(message());
         let (one, two) = (stored(false), stored(false));

@@ -77,7 +77,7 @@ fn push_template(out: &mut String, path: &[u8]) {
         if place > 0 {
             out.push('/');
         }
-        match placeholder(segment) {
+        match variable(segment) {
             Some(name) => out.push_str(name),
             None if segment.iter().all(u8::is_ascii_graphic) => {
                 out.push_str(std::str::from_utf8(segment).unwrap_or_default());
@@ -90,7 +90,8 @@ fn push_template(out: &mut String, path: &[u8]) {
     }
 }
 
-fn placeholder(segment: &[u8]) -> Option<&'static str> {
+/// What stands for a segment that is a number or an identifier, as in a URI template (RFC 6570); `None` for a word.
+fn variable(segment: &[u8]) -> Option<&'static str> {
     let is_hex = |text: &[u8]| text.iter().all(u8::is_ascii_hexdigit);
     if !segment.is_empty() && segment.iter().all(u8::is_ascii_digit) {
         return Some("{id}");
