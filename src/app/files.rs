@@ -1,9 +1,9 @@
 //! The files that a command reads, in the order in which they were given.
 //!
-//! In: paths, `-` for standard input. Out: one opened file after the other, told apart by their
+//! In: paths, `-` for standard input. Out: files to be opened one after the other, or by their time, told apart by their
 //! content. Guaranteed: every file was opened and its first bytes looked at before anything is read
-//! (rights are dropped in between, and a wrong name is said at once); only one is held in memory,
-//! beside pipes, which cannot be opened twice. Captures and recordings are not mixed: a connection
+//! (rights are dropped in between, and a wrong name is said at once); one that waits costs a descriptor and no memory,
+//! but for pipes, which cannot be opened twice. Captures and recordings are not mixed: a connection
 //! may go on from one capture into the next, and a recording has none left to go on. Nor are recordings that
 //! have connections (WARC) and those that have none (.gor).
 
@@ -17,6 +17,9 @@ use super::follow::{Following, Stop};
 use super::shared::Reading;
 use crate::capture::file::{CaptureFile, FileError, Input, Kind};
 use crate::record::access_log::LogOptions;
+
+/// Frames or messages that are read at once from files that are whole.
+const BATCH: usize = 256;
 
 /// A file, ready to be read.
 pub enum Opened {
@@ -42,6 +45,15 @@ pub enum Family {
 }
 
 impl Family {
+    /// Why it is not known to which port a message was, where the format has no place for that.
+    pub fn tells_no_ports(self) -> Option<&'static str> {
+        match self {
+            Self::Captures | Self::Recordings | Self::Har => None,
+            Self::Gor => Some("a .gor recording"),
+            Self::Log => Some("an access log"),
+        }
+    }
+
     /// Whether requests of one connection are known to be that.
     pub fn has_connections(self) -> bool {
         matches!(self, Self::Captures | Self::Recordings | Self::Har)
@@ -81,6 +93,11 @@ impl Opened {
         }
     }
 
+    /// It is another kind of file than it was when all were looked at.
+    pub fn has_changed(&self) -> anyhow::Error {
+        anyhow::anyhow!("{} has changed while it waited", self.name())
+    }
+
     fn family(&self) -> Family {
         match self {
             Self::Capture(_) => Family::Captures,
@@ -95,11 +112,21 @@ impl Opened {
 }
 
 /// A file whose turn has not come.
-enum Waiting {
-    /// The first one, and what can be read only once.
+pub enum Waiting {
+    /// What can be read only once, or is open already.
     Ready(Opened),
-    /// A regular file, at its start again: costs a descriptor, and no memory.
+    /// A regular file: costs a descriptor, and no memory.
     Later(String, File),
+}
+
+impl Waiting {
+    /// The name for messages.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Ready(opened) => opened.name(),
+            Self::Later(name, _) => name,
+        }
+    }
 }
 
 /// See the module's description.
@@ -149,7 +176,7 @@ impl Files {
             Following::open(last, stop).with_context(|| format!("cannot follow {last}"))?;
         let input = Input::from_reader(last, follow)?;
         let mut files = match before {
-            [] => Self::with(input, logs, Reading::default())?,
+            [] => Self::one_as(input, logs)?,
             _ => {
                 let mut files = Self::counted(before, logs, Reading::default())?;
                 let opened = Opened::new(input, &files.logs)?;
@@ -173,7 +200,8 @@ impl Files {
         if paths.iter().filter(|path| *path == "-").count() > 1 {
             bail!("`-` was given twice, but standard input can be read only once");
         }
-        let mut files = Self::with(open_counted(first, &reading)?, logs, reading)?;
+        let (waiting, family) = look_at(first, &logs)?;
+        let mut files = Self::with(waiting, family, logs, reading);
         for path in rest {
             files.push(path)?;
         }
@@ -187,29 +215,23 @@ impl Files {
 
     /// A single one that is open already.
     pub fn one(input: Input) -> Result<Self, FileError> {
-        Self::with(input, LogOptions::default(), Reading::default())
+        Self::one_as(input, LogOptions::default())
     }
 
-    fn with(input: Input, logs: LogOptions, reading: Reading) -> Result<Self, FileError> {
-        let first = Opened::new(input, &logs)?;
-        let (names, family) = (first.name().to_owned(), first.family());
-        let waiting = VecDeque::from([Waiting::Ready(first)]);
-        Ok(Self { waiting, names, family, logs, reading, is_followed: false })
+    fn one_as(input: Input, logs: LogOptions) -> Result<Self, FileError> {
+        let opened = Opened::new(input, &logs)?;
+        let family = opened.family();
+        Ok(Self::with(Waiting::Ready(opened), family, logs, Reading::default()))
+    }
+
+    fn with(first: Waiting, family: Family, logs: LogOptions, reading: Reading) -> Self {
+        let names = first.name().to_owned();
+        let waiting = VecDeque::from([first]);
+        Self { waiting, names, family, logs, reading, is_followed: false }
     }
 
     fn push(&mut self, path: &str) -> anyhow::Result<()> {
-        let regular = std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && path != "-");
-        let opened = match regular {
-            true => None,
-            false => Some(Opened::new(Input::open(path)?, &self.logs)?),
-        };
-        let (waiting, family) = match opened {
-            Some(opened) => {
-                let family = opened.family();
-                (Waiting::Ready(opened), family)
-            }
-            None => look_at(path, &self.logs)?,
-        };
+        let (waiting, family) = look_at(path, &self.logs)?;
         self.check(path, family)?;
         self.waiting.push_back(waiting);
         Ok(())
@@ -224,16 +246,44 @@ impl Files {
         Ok(())
     }
 
-    /// The next one; nothing behind the last. An error is about that file only.
-    pub fn next_file(&mut self) -> Option<Result<Opened, FileError>> {
-        let waiting = self.waiting.pop_front()?;
-        Some(match waiting {
+    /// Those to be read as one: all, but one that is followed comes behind the others. None behind the last.
+    pub fn next_group(&mut self) -> Vec<Waiting> {
+        let behind = usize::from(self.is_followed && self.waiting.len() > 1);
+        self.waiting.drain(..self.waiting.len() - behind).collect()
+    }
+
+    /// The next one; nothing behind the last.
+    pub fn next_file(&mut self) -> Option<Waiting> {
+        self.waiting.pop_front()
+    }
+
+    /// Its turn has come: it is read from its start.
+    pub fn open_waiting(&self, waiting: Waiting) -> Result<Opened, FileError> {
+        match waiting {
             Waiting::Ready(opened) => Ok(opened),
             Waiting::Later(name, file) => {
-                let file = Counted(file, self.reading.clone());
-                Input::from_reader(&name, file).and_then(|input| Opened::new(input, &self.logs))
+                let file = Counted(rewound(&name, file)?, self.reading.clone());
+                Opened::new(Input::from_reader(&name, file)?, &self.logs)
             }
-        })
+        }
+    }
+
+    /// The same file for a look at what it begins with; `None` where looking would take it away. It must be dropped
+    /// before the file's turn comes.
+    pub fn look_at(&self, waiting: &Waiting) -> Result<Option<Opened>, FileError> {
+        let Waiting::Later(name, file) = waiting else { return Ok(None) };
+        let again = file.try_clone().map_err(|error| cannot_open(name, error))?;
+        let input = Input::from_reader(name, rewound(name, again)?)?;
+        Opened::new(input, &self.logs).map(Some)
+    }
+
+    /// How much of these to read before what it completed is handed on, in frames or messages. A pipe may be live
+    /// traffic, and so may one that is followed: of those the next may be long in coming.
+    pub fn batch_of(&self, group: &[Waiting]) -> usize {
+        let is_live = self.is_followed && self.waiting.is_empty();
+        let is_whole =
+            |waiting: &Waiting| std::fs::metadata(waiting.name()).is_ok_and(|meta| meta.is_file());
+        if !is_live && group.iter().all(is_whole) { BATCH } else { 1 }
     }
 
     /// How far they have been read.
@@ -267,22 +317,26 @@ impl Files {
     }
 }
 
-/// Opens a file; of a regular one it is counted how far it is read.
-fn open_counted(path: &str, reading: &Reading) -> Result<Input, FileError> {
+/// Opens a file and looks at its first bytes; a regular one is read from the start when its turn comes.
+fn look_at(path: &str, logs: &LogOptions) -> anyhow::Result<(Waiting, Family)> {
     let is_regular = path != "-" && std::fs::metadata(path).is_ok_and(|meta| meta.is_file());
-    match File::open(path) {
-        Ok(file) if is_regular => Input::from_reader(path, Counted(file, reading.clone())),
-        _ => Input::open(path),
+    if !is_regular {
+        let opened = Opened::new(Input::open(path)?, logs)?;
+        let family = opened.family();
+        return Ok((Waiting::Ready(opened), family));
     }
+    let file = File::open(path).map_err(|error| cannot_open(path, error))?;
+    let again = file.try_clone().map_err(|error| cannot_open(path, error))?;
+    let opened = Opened::new(Input::from_reader(path, again)?, logs)?;
+    Ok((Waiting::Later(path.to_owned(), file), opened.family()))
 }
 
-/// Opens a regular file and looks at its first bytes; it is read from the start when its turn comes.
-fn look_at(path: &str, logs: &LogOptions) -> anyhow::Result<(Waiting, Family)> {
-    let cannot = || format!("cannot open {path}");
-    let mut file = File::open(path).with_context(cannot)?;
-    let input = Input::from_reader(path, file.try_clone().with_context(cannot)?)?;
-    let opened = Opened::new(input, logs)?;
-    // The two share one position in the file.
-    file.rewind().with_context(cannot)?;
-    Ok((Waiting::Later(path.to_owned(), file), opened.family()))
+/// At its start: all that is opened of one file shares a place in it.
+fn rewound(name: &str, mut file: File) -> Result<File, FileError> {
+    file.rewind().map_err(|error| cannot_open(name, error))?;
+    Ok(file)
+}
+
+fn cannot_open(name: &str, source: io::Error) -> FileError {
+    FileError::Open { name: name.to_owned(), source }
 }

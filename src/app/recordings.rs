@@ -1,21 +1,20 @@
-//! Recordings (WARC, .gor, HAR, access logs) as a source of messages, one file after the other.
+//! Recordings (WARC, .gor, HAR, access logs) as a source of messages, several merged by time.
 //!
-//! In: opened recordings. Out: their messages, taken apart. Guaranteed: every record read is counted,
+//! In: recordings. Out: their messages, taken apart. Guaranteed: every record read is counted,
 //! as a message or by the cause for which it gave none; a damaged part is said with the file's name,
 //! and counted; no more of them is in memory than a batch, which has a limit in bytes. A run that several files hold parts of keeps its connections.
 
-use anyhow::Context;
-
+use super::faults::Faults;
+use super::files::Files;
 use super::intake::Flow;
+use super::merge::{Merge, Step};
 use super::pipeline::Seen;
 use super::rounds::Range;
 use super::shared::CaptureCounts;
 use super::stored::{Stored, Threads};
-use crate::capture::file::Input;
 use crate::http::{Config, Provenance, Role, parse_whole, trailers_at};
 use crate::model::ledger::{Passed, RecordsRead};
 use crate::model::{Cause, Message, Watch, replaced_secrets};
-use crate::record::access_log::LogOptions;
 use crate::record::{Item, Kind, Limits, Next, RecordedMessage};
 
 /// Bytes of messages that are handed on together at most; one more than fits may be among them.
@@ -27,7 +26,6 @@ const MOST_OUTSIDE: u64 = 4096;
 pub struct Recordings {
     http: Config,
     ports: Vec<u16>,
-    logs: LogOptions,
     /// What of the files need not be looked at closely.
     range: Range,
     threads: Threads,
@@ -36,11 +34,11 @@ pub struct Recordings {
 }
 
 impl Recordings {
-    /// Of the messages, those to the ports of `watch`; `logs` says how access logs are read.
-    pub fn new(watch: Watch, http: Config, logs: LogOptions) -> Self {
+    /// Of the messages, those to the ports of `watch`.
+    pub fn new(watch: Watch, http: Config) -> Self {
         let (threads, records) = (Threads::default(), RecordsRead::default());
         let range = Range::default();
-        Self { http, ports: watch.ports, logs, range, threads, records, damaged: 0 }
+        Self { http, ports: watch.ports, range, threads, records, damaged: 0 }
     }
 
     /// Messages outside this range may be counted and passed over.
@@ -51,57 +49,89 @@ impl Recordings {
         }
     }
 
-    /// Reads one file to its end, or until the sink has enough, which gets so many messages at once.
+    /// Reads them to the end of the last, or until the sink has enough.
     pub fn read(
         &mut self,
-        input: Input,
-        full: usize,
+        files: &mut Files,
+        faults: &mut Faults,
         sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow,
-    ) -> anyhow::Result<Flow> {
-        let name = input.name().to_owned();
-        let threads = std::mem::take(&mut self.threads);
-        let mut reader = Stored::open(input, self.limits(), &self.logs, threads)
-            .with_context(|| format!("cannot read {name}"))?;
-        if let Some(what) = reader.tells_no_ports().filter(|_| !self.ports.is_empty()) {
-            tracing::warn!("{name}: {what} does not tell ports; -p passes over all of it");
+    ) -> Flow {
+        if let Some(what) = files.family().tells_no_ports().filter(|_| !self.ports.is_empty()) {
+            tracing::warn!(
+                "{}: {what} does not tell ports; -p passes over all of it",
+                files.names()
+            );
         }
+        let mut threads = std::mem::take(&mut self.threads);
+        let flow = loop {
+            let group = files.next_group();
+            if group.is_empty() {
+                break Flow::More;
+            }
+            let full = files.batch_of(&group);
+            let merge = Merge::new(files, group, self.limits(), &mut threads);
+            if self.merged(merge, full, faults, sink) == Flow::Enough {
+                break Flow::Enough;
+            }
+        };
+        self.threads = threads;
+        flow
+    }
+
+    /// Reads what is read as one; hands on so many messages at once.
+    fn merged(
+        &mut self,
+        mut merge: Merge<'_>,
+        full: usize,
+        faults: &mut Faults,
+        sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow,
+    ) -> Flow {
         let mut batch = Batch::default();
-        let fault = loop {
-            match reader.read_next(self.range.times()) {
-                Ok(Some(Next::Item(Item::Message(stored)))) => {
-                    if let Some(message) = self.message(stored, &name) {
+        while let Some((file, step)) = merge.next(self.range.times().as_ref()) {
+            let name = merge.name(file);
+            match step {
+                Step::Next(Next::Item(Item::Message(stored))) => {
+                    if let Some(message) = self.message(stored, name) {
                         self.range.includes(&message);
                         batch.add(message);
                     }
                 }
-                Ok(Some(Next::Item(Item::Damage(damage)))) => {
+                Step::Next(Next::Item(Item::Damage(damage))) => {
                     self.damaged += 1;
                     tracing::warn!("{name}: {damage}");
                 }
-                Ok(Some(Next::Outside(kind))) => {
+                Step::Next(Next::Outside(kind)) => {
                     self.records.read += 1;
                     self.records.messages += 1;
                     batch.pass(kind);
                 }
-                Ok(None) => break None,
-                Err(fault) => break Some(fault),
+                Step::End(reader) => self.end(name, &reader),
+                Step::Fault(reader, fault) => {
+                    // What came before it is handed on before the fault is said.
+                    if let Some(reader) = reader {
+                        self.end(name, &reader);
+                    }
+                    let is_enough = sink(batch.take(), self.counts(&merge)) == Flow::Enough;
+                    faults.note(fault, merge.has_more());
+                    if is_enough {
+                        return Flow::Enough;
+                    }
+                }
             }
-            if batch.is_full(full) && sink(batch.take(), self.counts(&reader)) == Flow::Enough {
-                return Ok(Flow::Enough);
+            if batch.is_full(full) && sink(batch.take(), self.counts(&merge)) == Flow::Enough {
+                return Flow::Enough;
             }
-        };
-        let counts = self.counts(&reader);
-        self.records = counts.records;
+        }
+        sink(batch.take(), self.counts(&merge))
+    }
+
+    /// A file is over.
+    fn end(&mut self, name: &str, reader: &Stored) {
+        add_passed(&mut self.records, reader);
         if reader.lacks_separator() {
             tracing::warn!("{name}: the last record has no separator; it was read all the same");
         }
-        say_changed(&name, &reader);
-        self.threads = reader.into_threads();
-        let flow = sink(batch.take(), counts);
-        match fault {
-            Some(fault) => Err(fault).with_context(|| format!("cannot read on in {name}")),
-            None => Ok(flow),
-        }
+        say_changed(name, reader);
     }
 
     /// What was recorded with a larger `--max-body` must be readable with the same.
@@ -112,13 +142,12 @@ impl Recordings {
         Limits { max_block_bytes: default.max(wanted) }
     }
 
-    fn counts(&self, reader: &Stored) -> CaptureCounts {
+    /// Those of the files that are over, and of those that are being read.
+    fn counts(&self, merge: &Merge<'_>) -> CaptureCounts {
         let mut records = self.records;
-        for (cause, passed) in reader.passed() {
-            records.read += passed;
-            records.passed.add(cause, passed);
+        for reader in merge.readers() {
+            add_passed(&mut records, reader);
         }
-        records.changed.merge(&reader.changed());
         CaptureCounts { records, damaged: self.damaged, ..CaptureCounts::default() }
     }
 
@@ -156,6 +185,15 @@ impl Recordings {
         message.redacted = stored.redacted.max(replaced_in(&message, &raw));
         Some(message)
     }
+}
+
+/// Adds what a file held beside messages, and how its messages were changed.
+fn add_passed(records: &mut RecordsRead, reader: &Stored) {
+    for (cause, passed) in reader.passed() {
+        records.read += passed;
+        records.passed.add(cause, passed);
+    }
+    records.changed.merge(&reader.changed());
 }
 
 /// What was read and not yet handed on.

@@ -1,12 +1,13 @@
 //! Files as a source of messages: captures (pcap, pcapng) or recordings (WARC, .gor, HAR, access logs), by their content.
 //!
-//! Several files are read in the given order as one: connections of a capture go on in the next.
+//! Several captures are read in the given order as one: connections go on in the next. Several recordings are merged by time.
 //! Guaranteed: everything before a fault is delivered; a fault ends its own file only and is an error
 //! behind the last; a file that is only cut off at its end is no error, but said, by its name.
 
 use anyhow::bail;
 use crossbeam_channel::Sender;
 
+use super::faults::Faults;
 use super::files::{Family, Files, Opened};
 use super::intake::{Flow, Intake};
 use super::pipeline::{Pipeline, Seen};
@@ -19,16 +20,6 @@ use crate::cli::units::Rounds;
 use crate::http::Config;
 use crate::model::Watch;
 use crate::reassemble::Limits;
-
-/// Frames or records read from a file before what they completed is handed on. From a pipe it is one: the
-/// next may be long in coming.
-const BATCH: usize = 256;
-
-/// How much to read at once: a pipe may be live traffic, and so may the last of files that are followed.
-fn batch_of(name: &str, is_live: bool) -> usize {
-    let is_whole = !is_live && std::fs::metadata(name).is_ok_and(|meta| meta.is_file());
-    if is_whole { BATCH } else { 1 }
-}
 
 /// Opened files, and what turns them into messages.
 pub struct Source {
@@ -61,10 +52,7 @@ impl Source {
     pub fn new(files: Files, watch: Watch, http: Config, limits: Limits) -> Self {
         let reading = match files.family() {
             Family::Captures => Reading::Captures(Box::new(Pipeline::new(watch, http, limits))),
-            _ => {
-                let logs = files.logs().clone();
-                Reading::Recordings(Box::new(Recordings::new(watch, http, logs)))
-            }
+            _ => Reading::Recordings(Box::new(Recordings::new(watch, http))),
         };
         Self { files, reading, range: Range::default(), again: None }
     }
@@ -151,60 +139,42 @@ impl Source {
         &mut self,
         sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow,
     ) -> anyhow::Result<Flow> {
-        let mut fault = None;
-        let mut faults = 0_usize;
-        while let Some(opened) = self.files.next_file() {
-            let is_live = self.files.is_followed() && self.files.left() == 0;
-            let read = |file: Opened| {
-                let batch = batch_of(file.name(), is_live);
-                self.reading.file(file, batch, sink)
-            };
-            match opened.map_err(Into::into).and_then(read) {
-                Ok(Flow::More) => {}
-                Ok(Flow::Enough) => return Ok(Flow::Enough),
-                Err(error) => {
-                    if self.files.left() > 0 {
-                        tracing::error!("{error:#}; going on with the next file");
-                    }
-                    faults += 1;
-                    fault = Some(error);
-                }
+        let mut faults = Faults::default();
+        let flow = match &mut self.reading {
+            Reading::Captures(pipeline) => {
+                read_captures(&mut self.files, pipeline, &mut faults, sink)
             }
-        }
-        let mut flow = Flow::More;
-        if let Reading::Captures(pipeline) = &mut self.reading {
-            pipeline.finish();
-            flow = hand_on(pipeline, sink);
-        }
-        match fault {
-            None => Ok(flow),
-            Some(fault) if faults == 1 => Err(fault),
-            Some(fault) => {
-                bail!("{faults} files could not be read to their end; the last: {fault:#}")
-            }
+            Reading::Recordings(recordings) => recordings.read(&mut self.files, &mut faults, sink),
+        };
+        match flow {
+            Flow::Enough => Ok(Flow::Enough),
+            Flow::More => faults.result().map(|()| Flow::More),
         }
     }
 }
 
-impl Reading {
-    /// Reads one file to its end.
-    fn file(
-        &mut self,
-        opened: Opened,
-        batch: usize,
-        sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow,
-    ) -> anyhow::Result<Flow> {
-        match (self, opened) {
-            (Self::Captures(pipeline), Opened::Capture(file)) => {
-                read_capture(*file, batch, pipeline, sink)
-            }
-            (Self::Recordings(recordings), Opened::Recording(input)) => {
-                recordings.read(*input, batch, sink)
-            }
-            // A file that was replaced between the look at it and its turn.
-            (_, opened) => bail!("{} has changed while it waited", opened.name()),
+/// Reads captures one after the other, as one. What is unfinished comes behind the last.
+fn read_captures(
+    files: &mut Files,
+    pipeline: &mut Pipeline,
+    faults: &mut Faults,
+    sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow,
+) -> Flow {
+    while let Some(waiting) = files.next_file() {
+        let full = files.batch_of(std::slice::from_ref(&waiting));
+        let read = match files.open_waiting(waiting) {
+            Ok(Opened::Capture(file)) => read_capture(*file, full, pipeline, sink),
+            Ok(opened) => Err(opened.has_changed()),
+            Err(error) => Err(error.into()),
+        };
+        match read {
+            Ok(Flow::More) => {}
+            Ok(Flow::Enough) => return Flow::Enough,
+            Err(fault) => faults.note(fault, files.left() > 0),
         }
     }
+    pipeline.finish();
+    hand_on(pipeline, sink)
 }
 
 fn hand_on(pipeline: &mut Pipeline, sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow) -> Flow {

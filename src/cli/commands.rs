@@ -86,7 +86,7 @@ pub struct RecordArgs {
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
     /// Captures (pcap, pcapng) or recordings (WARC, .gor, HAR, access logs), plain or compressed; `-` is standard input. Several
-    /// are read in this order as one: a connection may go on in the next file.
+    /// captures are read in this order as one (a connection may go on in the next), several recordings by time.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<String>,
     /// Server ports whose traffic counts, in a capture. Without it every connection that speaks HTTP.
@@ -147,7 +147,7 @@ pub struct ReplayArgs {
 #[derive(Debug, Args)]
 pub struct InspectArgs {
     /// Captures (pcap, pcapng) or recordings (WARC, .gor, HAR, access logs), plain or compressed; `-` is standard input. Several
-    /// are read in this order as one: a connection may go on in the next file.
+    /// captures are read in this order as one (a connection may go on in the next), several recordings by time.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<String>,
     /// Server ports whose traffic counts, in a capture. Without it every connection that speaks HTTP.

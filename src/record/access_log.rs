@@ -10,6 +10,8 @@ mod format;
 mod tests;
 
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -54,7 +56,7 @@ pub struct LogReader<R> {
     window: Window<R>,
     formats: Vec<LogFormat>,
     host: String,
-    next_conn: u64,
+    conns: Arc<AtomicU64>,
     counts: LogCounts,
 }
 
@@ -66,8 +68,8 @@ enum Told {
 }
 
 impl<R: Read> LogReader<R> {
-    /// Reads from here; connections are numbered from `first_conn`.
-    pub fn new(input: R, options: &LogOptions, first_conn: u64) -> io::Result<Self> {
+    /// Reads from here; `conns` are the connections so far of all files that are read as one.
+    pub fn new(input: R, options: &LogOptions, conns: Arc<AtomicU64>) -> io::Result<Self> {
         Ok(Self {
             window: Window::new(input)?,
             formats: match &options.format {
@@ -75,7 +77,7 @@ impl<R: Read> LogReader<R> {
                 None => LogFormat::usual(),
             },
             host: options.host.clone().unwrap_or_else(|| DEFAULT_HOST.to_owned()),
-            next_conn: first_conn,
+            conns,
             counts: LogCounts::default(),
         })
     }
@@ -96,8 +98,8 @@ impl<R: Read> LogReader<R> {
                 continue;
             }
             match self.told(line, offset) {
-                Some(Told::Request(message)) => {
-                    self.next_conn += 1;
+                Some(Told::Request(mut message)) => {
+                    message.conn = self.conns.fetch_add(1, Ordering::Relaxed);
                     return Ok(Some(Item::Message(*message)));
                 }
                 Some(Told::WithBody) => self.counts.with_body += 1,
@@ -113,11 +115,6 @@ impl<R: Read> LogReader<R> {
     /// Lines that gave no message so far.
     pub fn counts(&self) -> LogCounts {
         self.counts
-    }
-
-    /// The number of the next connection.
-    pub fn next_conn(&self) -> u64 {
-        self.next_conn
     }
 
     /// The length of the line at the window's start and that with its end; of one over the limit, which was skipped,
@@ -170,7 +167,7 @@ impl<R: Read> LogReader<R> {
         Some(Told::Request(Box::new(RecordedMessage {
             kind: Kind::Request,
             raw: self.request(&line, &values),
-            conn: self.next_conn,
+            conn: 0,
             index: 0,
             client: client.map_or(nowhere, |ip| Endpoint::new(ip, 0)),
             server: nowhere,

@@ -90,7 +90,7 @@ fn is_interim(payload: &[u8]) -> bool {
 }
 
 impl<R: Read> GorReader<R> {
-    /// Reads from here. `exchanges` are those of the file before, if there is one.
+    /// Reads from here. `exchanges` are shared by the files that are read as one.
     pub fn new(
         input: R,
         limits: Limits,
@@ -142,11 +142,6 @@ impl<R: Read> GorReader<R> {
     /// Whether the last record had no separator behind it, and was read all the same.
     pub fn lacks_separator(&self) -> bool {
         self.lacks_separator
-    }
-
-    /// At the end: what the next file of several goes on with.
-    pub fn into_exchanges(self) -> Exchanges {
-        self.exchanges
     }
 
     /// The message of a record; `None`, and counted, when it holds none.

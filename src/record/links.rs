@@ -2,10 +2,12 @@
 //!
 //! In come the heads of records in file order, out come messages with their connection's number:
 //! the one recorded, kept apart for each run in the file, or for files of other tools a new one,
-//! shared by a request and a response that name each other. Memory is bounded; a foreign pair
-//! further apart than [`MAX_LINKS`] records is taken for two connections.
+//! shared by a request and a response that name each other. Files that are read as one share what is known, also
+//! while they are read side by side. Memory is bounded; a foreign pair further apart than [`MAX_LINKS`] records is taken
+//! for two connections.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
@@ -20,12 +22,26 @@ const RUN_SHIFT: u32 = 40;
 /// Runs told apart in one file; the numbers of later ones collide.
 const MAX_RUNS: usize = 1 << 16;
 
-/// Gives connections their numbers: those recorded, apart for each run, or new ones.
+/// Gives connections their numbers: those recorded, apart for each run, or new ones. One for each file; those made by
+/// [`Self::of_next_file`] share what they know.
 #[derive(Default)]
 pub struct Links {
-    /// Runs seen, in order; messages belong to `current`.
+    known: Arc<Mutex<Known>>,
+    /// The run that this file's messages belong to, by its place among those known.
+    current: Option<Run>,
+}
+
+/// A run of a recorder.
+struct Run {
+    name: String,
+    place: u64,
+}
+
+/// What the files share.
+#[derive(Default)]
+struct Known {
+    /// Runs seen, in order; the one without a name is that of foreign files.
     runs: Vec<String>,
-    current: u64,
     /// Connections handed out to foreign messages.
     next_conn: u64,
     by_id: HashMap<String, u64>,
@@ -33,27 +49,34 @@ pub struct Links {
 }
 
 impl Links {
+    /// Those of another file that is read with this one: until it names a run, its messages belong to none.
+    pub fn of_next_file(&self) -> Self {
+        Self { known: self.known.clone(), current: None }
+    }
+
     /// A `warcinfo` record: the messages behind it belong to the run it names.
     pub fn begin_run(&mut self, block: &[u8]) {
         let line = block.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"run:"));
-        let run = String::from_utf8_lossy(line.unwrap_or_default().trim_ascii()).into_owned();
-        let known = self.runs.iter().position(|other| *other == run);
-        let place = known.unwrap_or(self.runs.len());
-        if known.is_none() && self.runs.len() < MAX_RUNS {
-            self.runs.push(run);
-        }
-        self.current = place as u64;
+        let name = String::from_utf8_lossy(line.unwrap_or_default().trim_ascii()).into_owned();
+        let place = self.known().place(&name);
+        self.current = Some(Run { name, place });
     }
 
-    /// The next file begins: until it names a run, its messages belong to none of those before.
-    pub fn end_file(&mut self) {
-        self.begin_run(b"");
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The place of the run in force.
+    fn place(&mut self) -> u64 {
+        if self.current.is_none() {
+            self.begin_run(b"");
+        }
+        self.current.as_ref().map_or(0, |run| run.place)
     }
 
     /// The run in force, where a `warcinfo` record named it.
     pub fn run(&self) -> Option<&str> {
-        let place = usize::try_from(self.current).ok()?;
-        self.runs.get(place).map(String::as_str).filter(|run| !run.is_empty())
+        self.current.as_ref().map(|run| run.name.as_str()).filter(|name| !name.is_empty())
     }
 
     /// Whether a message's identifier is the one it must have in this run; `None` when the file is
@@ -71,13 +94,11 @@ impl Links {
     /// The message of a record.
     pub fn message(&mut self, kind: Kind, head: &Head, raw: Bytes, offset: u64) -> RecordedMessage {
         let first_byte = head.date.unwrap_or_default();
+        let first_conn = self.place() << RUN_SHIFT;
         let (conn, index, request) = match head.connection {
-            Some(conn) => {
-                let conn = conn.wrapping_add(self.current << RUN_SHIFT);
-                (conn, head.index.unwrap_or(0), head.request)
-            }
+            Some(conn) => (conn.wrapping_add(first_conn), head.index.unwrap_or(0), head.request),
             None => {
-                let (conn, linked) = self.foreign(head);
+                let (conn, linked) = self.known().foreign(head, first_conn);
                 (conn, 0, linked.then_some(0))
             }
         };
@@ -97,16 +118,28 @@ impl Links {
             offset,
         }
     }
+}
+
+impl Known {
+    /// The place of a run.
+    fn place(&mut self, name: &str) -> u64 {
+        let known = self.runs.iter().position(|other| other == name);
+        let place = known.unwrap_or(self.runs.len());
+        if known.is_none() && self.runs.len() < MAX_RUNS {
+            self.runs.push(name.to_owned());
+        }
+        place as u64
+    }
 
     /// The connection of a foreign message, and whether it has a counterpart. Tools differ in which
     /// of the two names the other, and in which comes first.
-    fn foreign(&mut self, head: &Head) -> (u64, bool) {
+    fn foreign(&mut self, head: &Head, first_conn: u64) -> (u64, bool) {
         let named = head.id.as_ref().and_then(|id| self.by_id.get(id));
         let names = head.concurrent_to.as_ref().and_then(|id| self.by_id.get(id));
         let known = named.or(names).copied();
         let conn = known.unwrap_or_else(|| {
             self.next_conn += 1;
-            (self.next_conn - 1).wrapping_add(self.current << RUN_SHIFT)
+            (self.next_conn - 1).wrapping_add(first_conn)
         });
         for id in [&head.id, &head.concurrent_to].into_iter().flatten() {
             if self.by_id.insert(id.clone(), conn).is_none() {

@@ -67,7 +67,7 @@ impl<R: Read> Reader<R> {
         Self::following(input, limits, Links::default())
     }
 
-    /// Reads the next file of several: connections are numbered on from those before it.
+    /// Reads one file of several, which share their [`Links`].
     pub fn following(input: R, limits: Limits, links: Links) -> io::Result<Self> {
         Ok(Self {
             window: Window::new(input)?,
@@ -140,12 +140,6 @@ impl<R: Read> Reader<R> {
     /// What was found so far.
     pub fn counts(&self) -> ReadCounts {
         self.counts
-    }
-
-    /// At the end: the numbers of connections, for [`Self::following`].
-    pub fn into_links(mut self) -> Links {
-        self.links.end_file();
-        self.links
     }
 
     fn give(&mut self, next: Next) -> Next {

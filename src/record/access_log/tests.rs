@@ -4,7 +4,8 @@ use super::*;
 use crate::model::testing::{Random, seeds};
 
 fn read(log: &[u8], options: &LogOptions) -> (Vec<Item>, LogCounts) {
-    let mut reader = LogReader::new(io::Cursor::new(log.to_vec()), options, 5).expect("memory");
+    let conns = Arc::new(AtomicU64::new(5));
+    let mut reader = LogReader::new(io::Cursor::new(log.to_vec()), options, conns).expect("memory");
     let mut items = Vec::new();
     while let Some(item) = reader.read_item().expect("memory does not fail") {
         items.push(item);
