@@ -36,7 +36,7 @@ pub fn run(args: &DemoArgs, v2: Bound) -> anyhow::Result<Ending> {
     let (command, replay_args) = commands::replay(NAME, v2.address)?;
     say(&format!("demo: v2 listens on {}", v2.address));
     let at_v2 = v2.serve(Release::V2)?;
-    let running = replay::start(&replay_args, Files::one(Input::from_reader(NAME, PCAP)?)?)?;
+    let running = replay::start(&replay_args, Files::one(Input::from_reader(NAME, PCAP)?)?, None)?;
     let result = running.wait();
     let ledger = running.run.ledger(args.json)?;
     let snapshot = running.run.shared().snapshot();
