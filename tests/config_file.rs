@@ -86,7 +86,7 @@ fn flag_before_environment_before_file_before_default() {
 
 #[test]
 fn the_table_says_the_same_and_masks_what_may_be_a_secret() {
-    let config = Config::new("to = \"http://bob:hunter2@v2:8080\"\ninsecure = true\n");
+    let config = Config::new("proxy = \"http://bob:hunter2@p:3128\"\ninsecure = true\n");
     let args = ["config", "show", "mirror", "--config", config.path(), "--ca", "x.pem", "-p", "80"];
     let table = run(&args).expect_code(0).text();
     let line = |key: &str| {
@@ -96,7 +96,7 @@ fn the_table_says_the_same_and_masks_what_may_be_a_secret() {
             .collect::<Vec<_>>()
             .join(" ")
     };
-    assert_eq!(line("to"), format!("to http://***@v2:8080 {}:1", config.path()));
+    assert_eq!(line("proxy"), format!("proxy http://***@p:3128 {}:1", config.path()));
     assert_eq!(line("port"), "port 80 flag");
     assert_eq!(line("methods"), "methods safe default");
     assert!(!table.contains("hunter2"), "{table}");
