@@ -260,6 +260,40 @@ fn a_file_is_made_whole_or_not_at_all() {
 
 #[test]
 fn what_is_read_is_never_what_is_written() {
+#[test]
+fn overwriting_loses_nothing_that_nobody_named() {
+    let dir = directory();
+    let (old, partial) = (file(&dir, "a.har", "old"), file(&dir, "a.har.partial", "recorded"));
+    let pcap = fixtures::path("post.pcap");
+    let done = run(&["convert", text(&pcap), text(&old), "--overwrite"]).expect_code(0);
+    assert!(done.stderr.contains("a.har.partial"), "it is said: {}", done.stderr);
+    assert_eq!(std::fs::read(&partial).expect("it"), b"recorded");
+    assert!(std::fs::read(&old).expect("it").starts_with(b"{\"log\""));
+    assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 2);
+}
+
+mod privileged {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_replaced_by_a_whole_file_is_not_emptied() {
+        let dir = directory();
+        let (old, pcap) = (file(&dir, "a.har", "old"), fixtures::path("post.pcap"));
+        std::os::unix::fs::chown(dir.path(), Some(65_532), Some(65_532)).expect("root");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("root");
+        let done = run(&["convert", text(&pcap), text(&old), "--overwrite"]).expect_code(2);
+        assert!(done.stderr.contains("cannot be replaced"), "{}", done.stderr);
+        assert_eq!(fs::read(&old).expect("it"), b"old");
+        // Nothing is lost where there was nothing.
+        let new = dir.path().join("b.har");
+        run(&["convert", text(&pcap), text(&new), "--overwrite"]).expect_code(0);
+        assert!(fs::read(&new).expect("it").starts_with(b"{\"log\""));
+        assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 2);
+    }
+}
+
     let dir = directory();
     let pcap = std::fs::read(fixtures::path("post.pcap")).expect("a fixture");
     let input = file(&dir, "a.warc.partial", &pcap);
