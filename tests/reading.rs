@@ -184,6 +184,17 @@ fn outside_the_wanted_range_every_message_is_counted_and_every_hole_is_found() {
     assert!(read_within(&changed, Some((3, 3))).iter().any(|word| word.contains("digest")));
 }
 
+#[test]
+fn a_damaged_separator_outside_the_wanted_range_is_passed_as_within() {
+    let whole = recording(4, 10);
+    let second = memchr::memmem::find_iter(&whole, b"WARC/1.1\r\n").nth(4).expect("it");
+    let mut damaged = whole.clone();
+    damaged[second - 4..second].copy_from_slice(b"XXXX");
+    let within = read_within(&damaged, None);
+    assert_eq!(within, read_within(&whole, None), "it is the separator's own");
+    assert_eq!(read_within(&damaged, Some((2, 3))), read_within(&whole, Some((2, 3))));
+}
+
 /// Runs a program, and prints the most KiB that it had in memory.
 const MOST_MEMORY: &str = "import os, subprocess, sys
 child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
