@@ -253,3 +253,14 @@ fn a_server_that_only_seems_to_begin_an_answer_does_not_stop_the_search() {
     wire.s("word and another").c(get("/1"));
     wire.expect(&["#0 GET /1"]);
 }
+
+#[test]
+fn the_first_message_of_all_is_known_though_it_is_not_put_out() {
+    let config = Config { read_responses: true, emit_responses: false, ..Config::default() };
+    let mut wire = Wire::open(config, Some(CLIENT), false);
+    assert_eq!(wire.reader.first(), None);
+    wire.s(ok("")).c(get("/1"));
+    let request = wire.messages.first().map(|message| message.first_byte);
+    assert_eq!(wire.messages.len(), 1);
+    assert!(wire.reader.first().is_some_and(|first| Some(first) < request));
+}
