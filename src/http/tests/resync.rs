@@ -255,6 +255,21 @@ fn a_server_that_only_seems_to_begin_an_answer_does_not_stop_the_search() {
 }
 
 #[test]
+fn length_and_hash_of_a_body_with_a_hole_are_those_of_what_stands_before_it() {
+    use sha2::{Digest, Sha256};
+    let chunked = "POST /2 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\na\r\n01";
+    for max_body in [None, Some(100)] {
+        let mut wire = Wire::with(Config { max_body, hash_bodies: true, ..Config::default() });
+        wire.c("POST /1 HTTP/1.1\r\nContent-Length: 10\r\n\r\nab").c_gap(5).c("hij");
+        wire.c(chunked).c_gap(4).c("6789\r\n0\r\n\r\n").c(post("/3", "whole"));
+        let got: Vec<_> = wire.messages.iter().map(|m| (m.body_len, m.body_sha256)).collect();
+        let want = ["ab", "01", "whole"]
+            .map(|body| (body.len() as u64, Some(<[u8; 32]>::from(Sha256::digest(body)))));
+        assert_eq!(got, want, "{max_body:?}");
+    }
+}
+
+#[test]
 fn the_first_message_of_all_is_known_though_it_is_not_put_out() {
     let config = Config { read_responses: true, emit_responses: false, ..Config::default() };
     let mut wire = Wire::open(config, Some(CLIENT), false);
