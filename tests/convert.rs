@@ -1,6 +1,8 @@
 //! `convert` of the real executable: what goes from format to format, what is said to be lost, and other
 //! people's tools on what it wrote.
 
+mod load_tools;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -259,8 +261,6 @@ fn a_file_is_made_whole_or_not_at_all() {
 }
 
 #[test]
-fn what_is_read_is_never_what_is_written() {
-#[test]
 fn overwriting_loses_nothing_that_nobody_named() {
     let dir = directory();
     let (old, partial) = (file(&dir, "a.har", "old"), file(&dir, "a.har.partial", "recorded"));
@@ -294,6 +294,8 @@ mod privileged {
     }
 }
 
+#[test]
+fn what_is_read_is_never_what_is_written() {
     let dir = directory();
     let pcap = std::fs::read(fixtures::path("post.pcap")).expect("a fixture");
     let input = file(&dir, "a.warc.partial", &pcap);
@@ -348,37 +350,6 @@ fn recordings_are_compressed_record_by_record() {
             warcio.args(args).arg(dir.path().join("a.warc.gz")).output().expect("the script");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-}
-
-#[test]
-fn a_script_for_k6_is_one_and_targets_for_vegeta_hold_each_request() {
-    let dir = directory();
-    let mut sent = 0;
-    for name in ["methods", "post", "chunked", "pipelined"] {
-        let pcap = fixtures::path(&format!("{name}.pcap"));
-        let script = dir.path().join(format!("{name}.k6.js"));
-        let said = convert(&pcap, &script);
-        // k6 takes modules; so does node, by this name.
-        let module = dir.path().join(format!("{name}.mjs"));
-        std::fs::copy(&script, &module).expect("own directory");
-        let checked = Command::new("node").arg("--check").arg(&module).output().expect("node");
-        assert!(checked.status.success(), "{name}: {}", String::from_utf8_lossy(&checked.stderr));
-        let targets = dir.path().join(format!("{name}.vegeta"));
-        let of_vegeta = convert(&pcap, &targets);
-        assert_eq!(said["converted"]["requests"], of_vegeta["converted"]["requests"]);
-        let lines = fixtures::json_lines(&std::fs::read(&targets).expect("a file"));
-        assert_eq!(said["converted"]["requests"], lines.len(), "{name}");
-        for line in &lines {
-            let keys: Vec<&String> = line.as_object().expect("an object").keys().collect();
-            let known =
-                |key: &&&String| ["method", "url", "header", "body"].contains(&key.as_str());
-            assert!(keys.iter().all(|key| known(&key)), "{line}");
-            assert!(line["url"].as_str().is_some_and(|url| url.starts_with("http://")), "{line}");
-            assert!(line["header"]["Host"].is_array(), "{line}");
-        }
-        sent += lines.len();
-    }
-    assert!(sent > 20, "{sent}");
 }
 
 #[test]
