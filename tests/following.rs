@@ -134,12 +134,12 @@ fn a_replay_of_a_file_that_goes_quiet_ends_by_the_time_given() {
         let flags = ["--to", &v2.url(), "--duration", "1s", "--json"];
         let replay = Run::new(["replay", "--follow", text(&path)]).args(pace).args(flags);
         let done = replay.finish(PATIENCE).expect_code(0);
-        let (least, most) = (Duration::from_millis(900), Duration::from_millis(2500));
+        let (least, most) = (Duration::from_millis(900), Duration::from_secs(4));
         assert!(done.took >= least && done.took < most, "{pace:?}: {:?}", done.took);
         assert_eq!(v2.received().len(), 1);
         let ledger = done.ledger();
         ledger.assert_balanced();
-        assert_eq!(ledger.count("/targets/0/answered"), 1, "{pace:?}: {}", ledger.0);
+        assert_eq!(ledger.count("/targets/0/answered/2xx"), 1, "{pace:?}: {}", ledger.0);
     }
 }
 
@@ -158,10 +158,10 @@ fn a_replay_of_a_file_that_goes_quiet_ends_at_a_signal() {
         replay.process.signal(signal);
         let done = replay.finish(PATIENCE).expect_code(code);
         // 100 ms, and what a busy machine needs to end a process and tell so.
-        assert!(told.elapsed() < Duration::from_secs(1), "{:?}", told.elapsed());
+        assert!(told.elapsed() < Duration::from_secs(3), "{:?}", told.elapsed());
         let ledger = done.ledger();
         ledger.assert_balanced();
-        assert_eq!(ledger.count("/targets/0/answered"), 1, "{}", ledger.0);
+        assert_eq!(ledger.count("/targets/0/answered/2xx"), 1, "{}", ledger.0);
     }
 }
 
@@ -173,6 +173,10 @@ fn a_file_that_is_not_there_yet_is_waited_for() {
     let listing = inspect(&growing.path());
     listing.process.wait_stderr("waiting for", PATIENCE);
     growing.file = File::create(&partial).expect("own directory");
+    let first = record(&growing.bytes, 3);
+    growing.write_to(first);
+    // Found by the name that it has in the making.
+    listing.process.wait_stdout("\"index\":0", PATIENCE);
     growing.finish();
     let done = listing.finish(PATIENCE).expect_code(0);
     assert_eq!(done.text().lines().count(), 5, "{}", done.text());

@@ -145,16 +145,17 @@ fn wait_for(path: &Path, stop: &Stop) -> io::Result<(File, PathBuf)> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut is_said = false;
     loop {
+        let mut missing = io::Error::from(ErrorKind::NotFound);
         // Looked at in this order, so that one that gets its name in between is found.
         for name in [making.as_path(), path] {
             match File::open(name) {
                 Ok(file) => return Ok((file, name.to_owned())),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => missing = error,
                 Err(error) => return Err(error),
             }
         }
         if stop.is_said() || !fs::metadata(dir).is_ok_and(|meta| meta.is_dir()) {
-            return Err(ErrorKind::NotFound.into());
+            return Err(missing);
         }
         if !is_said {
             terminal::say(&format!(
