@@ -14,9 +14,10 @@ use super::mirror::describe;
 use super::pipeline::Pipeline;
 use super::queue::{self, Budgets, WhenFull};
 use super::secrets::Secrets;
+use super::settings::Started;
 use super::shared::{Consumer, Shared};
 use super::supervise::{Event, Run, Whole, run_name, spawn};
-use super::{signals, terminal};
+use super::{reload, signals, terminal};
 use crate::cli::RecordArgs;
 use crate::cli::capture_args::{CaptureArgs, LimitArgs};
 use crate::cli::recording_args::RecordingArgs;
@@ -25,7 +26,7 @@ use crate::model::zstd::MAX_DICTIONARY;
 use crate::record::{Dictionary, Plan, RecordTask, Recorder, WarcInfo};
 
 /// Records until told to stop.
-pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
+pub fn run(args: &RecordArgs, started: Started) -> anyhow::Result<Exit> {
     let name = run_name();
     let live = config::live(&args.capture, true)?;
     let http = config::http(&args.limits, true);
@@ -46,7 +47,9 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let shared = Shared::new(vec![Consumer::Recording(task.counts())]);
     let whole = Whole::live(args.capture.limit, args.capture.duration);
     let run = Run::new(name, shared.clone()).with_progress(whole).stop_after(args.capture.duration);
-    signals::install(run.events())?;
+    signals::install(run.events(), reload::is_wanted(Some(&started)))?;
+    // Nothing of a recording can change under way.
+    let run = run.on_reload(reload::of(Some(started), |_| Ok(())));
     let budgets = Budgets::new(
         1,
         args.limits.queue.unwrap_or(queue::FILE),

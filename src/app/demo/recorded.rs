@@ -38,7 +38,7 @@ pub fn run(args: &DemoArgs, v2: Bound) -> anyhow::Result<Ending> {
     say(&format!("demo: v2 listens on {}", v2.address));
     let at_v2 = v2.serve(Release::V2)?;
     let files = Files::one(Input::from_reader(NAME, PCAP)?)?;
-    let running = replay::start(&replay_args, files, Stop::default())?;
+    let running = replay::start(&replay_args, files, Stop::default(), None)?;
     let result = running.wait();
     let ledger = running.run.ledger(args.json)?;
     let snapshot = running.run.shared().snapshot();
