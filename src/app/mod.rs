@@ -22,8 +22,10 @@ mod queue;
 pub mod record;
 pub mod recordings;
 pub mod replay;
+mod rewriting;
 pub mod rounds;
 pub mod running;
+mod safety;
 pub mod schedule;
 mod secrets;
 mod sending;
@@ -34,6 +36,7 @@ pub mod stored;
 pub mod supervise;
 pub mod terminal;
 mod v1_times;
+mod values;
 
 use crate::cli::{Cli, Command};
 use crate::telemetry::logs;
