@@ -191,7 +191,7 @@ fn recorder(
     };
     let plan = plan(file, how)?;
     let secrets = Secrets::with_rules(&how.secrets, key, redaction)?;
-    let info = info(&args.capture, &args.limits, run, &secrets);
+    let info = info(&args.capture, &args.limits, how, run, &secrets);
     Ok(Some((Recorder::create(&plan, &info)?, secrets)))
 }
 
