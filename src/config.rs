@@ -16,6 +16,7 @@ use crate::cli::capture_args::{CaptureArgs, LimitArgs};
 use crate::cli::file_args::LogArgs;
 use crate::cli::filter_args::FilterArgs;
 use crate::cli::recording_args::RecordingArgs;
+use crate::cli::rewrite_args::SafetyArgs;
 use crate::cli::target_args::{AmbiguousArg, OnBreakArg, OrderArg, TargetArgs};
 use crate::cli::units::{Full, Kept};
 use crate::http;
@@ -301,6 +302,13 @@ fn replay(args: &TargetArgs, target: Target, run: &str) -> anyhow::Result<Replay
         concurrency: args.concurrency,
         ..ReplayConfig::new(target, run)
     })
+}
+
+/// Sends nothing, if so asked.
+pub fn dry(replays: &mut [ReplayConfig], safety: &SafetyArgs) {
+    if safety.dry_run {
+        replays.iter_mut().for_each(|replay| replay.client = Client::DryRun);
+    }
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod record_replay;
 mod recording;
 mod replay_files;
 mod replay_flags;
+mod rewriting;
 mod rights;
 mod secrets;
 mod several_files;

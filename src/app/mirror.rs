@@ -13,12 +13,12 @@ use super::queue::{self, Budget, Budgets, Permit, WhenFull};
 use super::record::{info, plan};
 use super::running::Running;
 use super::schedule::{Pace, Timetable};
-use super::secrets::Secrets;
+use super::secrets::{Key, Redaction, Secrets};
 use super::sending::Sending;
 use super::settings::Started;
 use super::shared::{Consumer, Shared};
 use super::supervise::{Event, Run, Whole, run_name, spawn};
-use super::{reload, signals, terminal};
+use super::{reload, rewriting, safety, signals, terminal};
 use crate::cli::capture_args::CaptureArgs;
 use crate::cli::{Cli, Command, MirrorArgs, PriorityArg};
 use crate::model::Watch;
@@ -70,14 +70,19 @@ impl<'a> Mirror<'a> {
         for replay in &mut replays {
             replay.own = Some(watch.own.clone());
         }
+        let redaction = Redaction::new(&args.redact)?;
+        let key = Key::new(args.recording.secrets.redact_key.as_ref())?;
+        let prepare = rewriting::prepare(&args.rewrite, &args.safety, &redaction, &key)?;
+        config::dry(&mut replays, &args.safety);
         let is_idle = args.priority == PriorityArg::Idle;
-        let sending = Sending::new(&replays)?.at_idle_priority(is_idle);
+        let sending = Sending::new(&replays)?.prepared(prepare).at_idle_priority(is_idle);
         // Before the rights are dropped: afterwards even root may not write everywhere.
-        let recorder = recorder(args, &name)?;
+        let recorder = recorder(args, &name, &key, &redaction)?;
         // The right to capture is dropped here, before anything can start a thread.
         let capture = Live::open(&live)?;
         let proxy = replays.iter().find_map(|replay| replay.proxy.clone());
-        let targets = replays.into_iter().map(|replay| replay.target).collect();
+        let targets: Vec<_> = replays.into_iter().map(|replay| replay.target).collect();
+        safety::allowed(&targets, &args.safety.allow_target)?;
         Ok(Self {
             args,
             name,
@@ -137,6 +142,10 @@ impl<'a> Mirror<'a> {
         let run = run.on_reload(reload::of(started, move |cli| admit(cli, &newest)));
         // After the signals: looking a name up may take its time. The ring holds what comes meanwhile.
         watch.excluded = config::excluded(&targets, proxy.as_ref(), &watch);
+        if !args.same_target_ok {
+            // What a proxy leads to is not known here.
+            safety::not_v1(&config::excluded(&targets, None, &watch), &watch)?;
+        }
         let pipeline = Pipeline::new(watch, http, limits);
         let ending = sending.ending(args.target.drain);
         let outlet = sending.spawn(Timetable::new(Pace::Live), run.events())?;
@@ -163,6 +172,9 @@ impl<'a> Mirror<'a> {
         let what = describe(&args.capture);
         terminal::say(&format!("run {}: mirroring {what} to {}", run.name, names(&targets)));
         terminal::say(&sent(&methods));
+        if args.safety.dry_run {
+            terminal::say(DRY);
+        }
         if let Some((file, notice)) = args.record.as_ref().zip(notice) {
             terminal::say(&format!("recorded to {}; {notice}", file.display()));
         }
@@ -171,11 +183,17 @@ impl<'a> Mirror<'a> {
 }
 
 /// The recording beside it, if one is wanted.
-fn recorder(args: &MirrorArgs, run: &str) -> anyhow::Result<Option<(Recorder, Secrets)>> {
+fn recorder(
+    args: &MirrorArgs,
+    run: &str,
+    key: &Key,
+    redaction: &Redaction,
+) -> anyhow::Result<Option<(Recorder, Secrets)>> {
     let how = &args.recording;
     let Some(file) = &args.record else {
         let secrets = &how.secrets;
-        let is_about_secrets = secrets.keep_secrets || secrets.redact_key.is_some();
+        let has_key = secrets.redact_key.is_some() && redaction.is_empty();
+        let is_about_secrets = secrets.keep_secrets || has_key;
         let is_about_files = how.overwrite || !how.rotate.is_empty();
         if is_about_files || is_about_secrets || how.zstd_dictionary.is_some() {
             bail!(
@@ -186,7 +204,7 @@ fn recorder(args: &MirrorArgs, run: &str) -> anyhow::Result<Option<(Recorder, Se
         return Ok(None);
     };
     let plan = plan(file, how)?;
-    let secrets = Secrets::new(&how.secrets)?;
+    let secrets = Secrets::with_rules(&how.secrets, key, redaction)?;
     let info = info(&args.capture, &args.limits, how, run, &secrets);
     Ok(Some((Recorder::create(&plan, &info)?, secrets)))
 }
@@ -201,6 +219,8 @@ pub fn admit(cli: &Cli, newest: &Newest<Admission>) -> anyhow::Result<()> {
     newest.set(config::admission(target)?);
     Ok(())
 }
+/// What a dry run says of itself.
+pub const DRY: &str = "--dry-run: what would be sent is printed, and nothing is sent";
 
 /// Where copies go, for the start line.
 pub fn names(targets: &[Target]) -> String {

@@ -25,8 +25,10 @@ pub mod record;
 pub mod recordings;
 pub mod reload;
 pub mod replay;
+mod rewriting;
 pub mod rounds;
 pub mod running;
+mod safety;
 pub mod schedule;
 mod secrets;
 mod sending;
@@ -40,6 +42,7 @@ pub mod stored;
 pub mod supervise;
 pub mod terminal;
 mod v1_times;
+mod values;
 
 use crate::cli::{Cli, Command};
 use crate::telemetry::logs;

@@ -13,7 +13,7 @@ use super::live::{Live, now};
 use super::mirror::describe;
 use super::pipeline::Pipeline;
 use super::queue::{self, Budgets, WhenFull};
-use super::secrets::Secrets;
+use super::secrets::{Key, Redaction, Secrets};
 use super::settings::Started;
 use super::shared::{Consumer, Shared};
 use super::supervise::{Event, Run, Whole, run_name, spawn};
@@ -32,7 +32,9 @@ pub fn run(args: &RecordArgs, started: Started) -> anyhow::Result<Exit> {
     let http = config::http(&args.limits, true);
     let limits = config::reassembly(&args.limits)?;
     let watch = config::watch_live(&args.capture)?;
-    let secrets = Secrets::new(&args.recording.secrets)?;
+    let key = Key::new(args.recording.secrets.redact_key.as_ref())?;
+    let redaction = Redaction::new(&args.redact)?;
+    let secrets = Secrets::with_rules(&args.recording.secrets, &key, &redaction)?;
     // Before the rights are dropped: afterwards even root may not write everywhere.
     let plan = plan(&args.output, &args.recording)?;
     let info = info(&args.capture, &args.limits, &args.recording, &name, &secrets);

@@ -8,19 +8,20 @@ use super::Exit;
 use super::files::Files;
 use super::follow::Stop;
 use super::intake::Intake;
-use super::mirror::{admit, names, sent};
+use super::mirror::{DRY, admit, names, sent};
 use super::newest::newest;
 use super::queue::{self, Budgets, WhenFull};
 use super::rounds::Range;
 use super::running::Running;
 use super::schedule::{Pace, Rate, Timetable};
+use super::secrets::{Key, Redaction};
 use super::sending::Sending;
 use super::settings::Started;
 use super::shared::{Reading, Shared};
 use super::source::Source;
 use super::supervise::{Run, Whole, run_name};
 use super::v1_times::V1Times;
-use super::{reload, signals, terminal};
+use super::{reload, rewriting, safety, signals, terminal};
 use crate::capture::rights;
 use crate::cli::ReplayArgs;
 use crate::cli::units::{Rates, Rounds, Speed};
@@ -67,15 +68,22 @@ pub fn start(
     let source = Source::new(files, config::watch_file(&args.ports), http, limits);
     let mut source = source.within(Range::new(args.from, args.until));
     let targets: Vec<_> = replays.iter().map(|replay| replay.target.clone()).collect();
+    safety::allowed(&targets, &args.safety.allow_target)?;
+    config::dry(&mut replays, &args.safety);
+    let (redaction, key) = (Redaction::new(&args.redact)?, Key::new(args.key.redact_key.as_ref())?);
+    let prepare = rewriting::prepare(&args.rewrite, &args.safety, &redaction, &key)?;
     terminal::say(&format!("run {name}: replaying {} to {}", source.names(), names(&targets)));
     terminal::say(&sent(&admission.methods));
+    if args.safety.dry_run {
+        terminal::say(DRY);
+    }
     if !has_order {
         terminal::say(&format!(
             "{family} has no connections: each request is one of its own, so none waits for another (--order none)"
         ));
     }
 
-    let sending = Sending::new(&replays)?;
+    let sending = Sending::new(&replays)?.prepared(prepare);
     let shared = Shared::new(sending.consumers());
     if let Some(rounds) = args.rounds {
         let shared = shared.clone();
@@ -105,7 +113,8 @@ pub fn start(
     let (newest, newer) = newest();
     let run = run.on_reload(reload::of(started, move |cli| admit(cli, &newest)));
     let ending = sending.ending(args.target.drain);
-    let timetable = Timetable::new(pace);
+    // What is only printed need not wait for its time.
+    let timetable = Timetable::new(if args.safety.dry_run { Pace::Max } else { pace });
     let outlet = sending.spawn(timetable.clone(), run.events())?;
     let queue_bytes = usize::try_from(args.limits.queue_bytes)?;
     let budgets =

@@ -9,10 +9,10 @@ use std::io::Read;
 
 use anyhow::{Context, anyhow, bail};
 
-use crate::cli::secret_args::SecretArgs;
+use crate::cli::secret_args::{RedactArgs, RedactWithArg, SecretArgs};
 use crate::http::trailers_at;
 use crate::record::Prepare;
-use crate::shape::Redactor;
+use crate::shape::{RedactRule, RedactWith, Redactor};
 
 /// A shorter key can be guessed.
 const MIN_KEY: usize = 16;
@@ -21,10 +21,74 @@ const MAX_KEY: u64 = 64 << 10;
 /// Length of a random key: as long as the hash (RFC 2104 section 3).
 const RANDOM_KEY: usize = 32;
 
+/// The key of the hashes.
+pub struct Key {
+    bytes: Vec<u8>,
+    /// Whether it is the user's.
+    is_given: bool,
+}
+
+impl Key {
+    /// From where the user says it is, or a random one.
+    pub fn new(place: Option<&String>) -> anyhow::Result<Self> {
+        if let Some(place) = place {
+            return Ok(Self { bytes: key_from(place)?, is_given: true });
+        }
+        let mut key = [0; RANDOM_KEY];
+        getrandom::fill(&mut key)
+            .map_err(|error| anyhow!("cannot make a key: no random numbers: {error}"))?;
+        Ok(Self { bytes: key.into(), is_given: false })
+    }
+}
+
+/// What `--redact` names.
+#[derive(Default)]
+pub struct Redaction {
+    rules: Vec<RedactRule>,
+    with: RedactWith,
+}
+
+impl Redaction {
+    /// As the flags say.
+    pub fn new(args: &RedactArgs) -> anyhow::Result<Self> {
+        let rule =
+            |text: &String| RedactRule::parse(text).map_err(|wrong| anyhow!("--redact: {wrong}"));
+        let texts = args.redact.iter().filter(|text| !text.trim().is_empty());
+        Ok(Self {
+            rules: texts.map(rule).collect::<anyhow::Result<_>>()?,
+            with: match args.redact_with {
+                RedactWithArg::Hash => RedactWith::Hash,
+                RedactWithArg::Mask => RedactWith::Mask,
+                RedactWithArg::Drop => RedactWith::Drop,
+            },
+        })
+    }
+
+    /// Whether it names nothing.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// What replaces what is named and nothing else; `None` where nothing is.
+    pub fn only(&self, key: &Key) -> anyhow::Result<Option<Redactor>> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        let redactor = Redactor::bare(&key.bytes, trailers_at).context("--redact-key")?;
+        self.added_to(redactor).map(Some)
+    }
+
+    fn added_to(&self, redactor: Redactor) -> anyhow::Result<Redactor> {
+        redactor.with_rules(&self.rules, self.with).map_err(|wrong| anyhow!("--redact: {wrong}"))
+    }
+}
+
 /// What becomes of secrets.
 pub enum Secrets {
     /// They are stored as captured.
     Kept,
+    /// They are stored as captured, but for what rules name.
+    KeptBut(Redactor),
     /// They are replaced, with a key that this recording alone has.
     Replaced(Redactor),
     /// They are replaced, with the user's key.
@@ -34,18 +98,19 @@ pub enum Secrets {
 impl Secrets {
     /// As the flags say; reads or makes the key.
     pub fn new(args: &SecretArgs) -> anyhow::Result<Self> {
+        Self::with_rules(args, &Key::new(args.redact_key.as_ref())?, &Redaction::default())
+    }
+
+    /// The same with this key, and what rules name as well.
+    pub fn with_rules(args: &SecretArgs, key: &Key, rules: &Redaction) -> anyhow::Result<Self> {
         if args.keep_secrets {
-            return Ok(Self::Kept);
+            return Ok(rules.only(key)?.map_or(Self::Kept, Self::KeptBut));
         }
-        let redactor = |key: &[u8]| Redactor::new(key, trailers_at).context("--redact-key");
-        Ok(match &args.redact_key {
-            Some(place) => Self::ReplacedByKey(redactor(&key_from(place)?)?),
-            None => {
-                let mut key = [0; RANDOM_KEY];
-                getrandom::fill(&mut key)
-                    .map_err(|error| anyhow!("cannot make a key: no random numbers: {error}"))?;
-                Self::Replaced(redactor(&key)?)
-            }
+        let redactor = Redactor::new(&key.bytes, trailers_at).context("--redact-key")?;
+        let redactor = rules.added_to(redactor)?;
+        Ok(match key.is_given {
+            true => Self::ReplacedByKey(redactor),
+            false => Self::Replaced(redactor),
         })
     }
 
@@ -53,6 +118,7 @@ impl Secrets {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Kept => "kept",
+            Self::KeptBut(_) => "kept but for rules",
             Self::Replaced(_) | Self::ReplacedByKey(_) => "replaced",
         }
     }
@@ -60,6 +126,10 @@ impl Secrets {
     /// What the start line says, in so many words.
     pub fn notice(&self) -> &'static str {
         match self {
+            Self::KeptBut(_) => {
+                "--keep-secrets: secrets are stored as captured but for what --redact names (mode 0600, readable by \
+                 its owner only)"
+            }
             Self::Kept => {
                 "--keep-secrets: secrets are stored as captured: passwords, cookies, tokens and API keys \
                  stand in the file in plain (mode 0600, readable by its owner only)"
@@ -67,12 +137,12 @@ impl Secrets {
             Self::Replaced(_) => {
                 "secrets in Authorization, Proxy-Authorization, Cookie, Set-Cookie and X-Api-Key are replaced \
                  by hashes with a random key (--keep-secrets stores them); targets, bodies and other fields \
-                 are stored as captured"
+                 are stored as captured, but for what --redact names"
             }
             Self::ReplacedByKey(_) => {
                 "secrets in Authorization, Proxy-Authorization, Cookie, Set-Cookie and X-Api-Key are replaced \
                  by hashes with the key of --redact-key (--keep-secrets stores them); targets, bodies and other \
-                 fields are stored as captured"
+                 fields are stored as captured, but for what --redact names"
             }
         }
     }
@@ -81,7 +151,7 @@ impl Secrets {
     pub fn prepare(self) -> Prepare {
         match self {
             Self::Kept => Box::new(|message| message),
-            Self::Replaced(redactor) | Self::ReplacedByKey(redactor) => {
+            Self::KeptBut(redactor) | Self::Replaced(redactor) | Self::ReplacedByKey(redactor) => {
                 Box::new(move |message| redactor.redact(message))
             }
         }

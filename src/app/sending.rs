@@ -29,7 +29,7 @@ use super::shared::Consumer;
 use super::supervise::{Ending, Event, spawn};
 use crate::model::Message;
 use crate::model::ledger::ShedLater;
-use crate::replay::{Batch, Job, ReplayConfig, Replayer, Stop};
+use crate::replay::{Batch, Job, Prepare, ReplayConfig, Replayer, Stop};
 
 /// Bytes of ended connections between capture and replayers at most. Of those beyond it nobody is told: theirs to
 /// v2 close when they have been idle for long.
@@ -58,6 +58,13 @@ impl Sending {
     /// Sends at idle priority, until it is told to come to an end.
     pub fn at_idle_priority(mut self, is_idle: bool) -> Self {
         self.is_idle = is_idle;
+        self
+    }
+
+    /// Does this to each request before it leaves.
+    pub fn prepared(mut self, prepare: Option<Prepare>) -> Self {
+        let replayers = self.replayers.into_iter();
+        self.replayers = replayers.map(|replayer| replayer.prepared(prepare.clone())).collect();
         self
     }
 

@@ -11,6 +11,8 @@ use super::convert_args::ConvertArgs;
 use super::file_args::LogArgs;
 use super::filter_args::FilterArgs;
 use super::recording_args::RecordingArgs;
+use super::rewrite_args::{RewriteArgs, SafetyArgs};
+use super::secret_args::{KeyArgs, RedactArgs};
 use super::target_args::TargetArgs;
 use super::units;
 
@@ -47,6 +49,18 @@ pub struct MirrorArgs {
     /// Where the copies go.
     #[command(flatten)]
     pub target: TargetArgs,
+    /// What is changed in the copies.
+    #[command(flatten)]
+    pub rewrite: RewriteArgs,
+    /// What is redacted.
+    #[command(flatten)]
+    pub redact: RedactArgs,
+    /// What keeps it harmless.
+    #[command(flatten)]
+    pub safety: SafetyArgs,
+    /// Mirror although --to is v1's own address: copies then reach v1 itself.
+    #[arg(long, env = "SHADOWTAP_SAME_TARGET_OK", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new(), help_heading = "Safety")]
+    pub same_target_ok: bool,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -86,6 +100,9 @@ pub struct RecordArgs {
     /// How the file is written.
     #[command(flatten)]
     pub recording: RecordingArgs,
+    /// What else is redacted.
+    #[command(flatten)]
+    pub redact: RedactArgs,
     /// Print the ledger as one JSON object.
     #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub json: bool,
@@ -116,6 +133,18 @@ pub struct ReplayArgs {
     /// Where the copies go.
     #[command(flatten)]
     pub target: TargetArgs,
+    /// What is changed in the copies.
+    #[command(flatten)]
+    pub rewrite: RewriteArgs,
+    /// What is redacted.
+    #[command(flatten)]
+    pub redact: RedactArgs,
+    /// What keeps it harmless.
+    #[command(flatten)]
+    pub safety: SafetyArgs,
+    /// The key of what is redacted.
+    #[command(flatten)]
+    pub key: KeyArgs,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,

@@ -9,6 +9,7 @@ pub mod convert_args;
 pub mod file_args;
 pub mod filter_args;
 pub mod recording_args;
+pub mod rewrite_args;
 pub mod secret_args;
 pub mod settings;
 pub mod target_args;

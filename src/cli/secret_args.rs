@@ -1,7 +1,7 @@
 //! Flags of every command that writes a recording: what becomes of secrets.
 
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 
 /// What becomes of secrets.
 #[derive(Clone, Debug, Args)]
@@ -22,4 +22,46 @@ pub struct SecretArgs {
         conflicts_with = "keep_secrets"
     )]
     pub redact_key: Option<String>,
+}
+
+/// What else is redacted: before v2, before a disk, before any output.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Redact")]
+pub struct RedactArgs {
+    /// Take these out of what goes to v2 and into a recording: `header NAME`, `query NAME`, `form NAME`, `json $.path`,
+    /// `json-name NAME` (anywhere), `pattern card`, `pattern email` or `pattern jwt`. In the environment several are
+    /// parted by line breaks.
+    #[arg(long, env = "SHADOWTAP_REDACT", value_delimiter = '\n', value_name = "RULE")]
+    pub redact: Vec<String>,
+
+    /// What takes their place: `hash` (keyed, equal for equal values, of the same shape), `mask`, or `drop`.
+    #[arg(long, env = "SHADOWTAP_REDACT_WITH", default_value = "hash", value_name = "WHAT")]
+    pub redact_with: RedactWithArg,
+}
+
+/// The key of a command that writes no recording.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Redact")]
+pub struct KeyArgs {
+    /// Where the key of these hashes is: `env:NAME` or `file:PATH`, at least 16 bytes. Without it a random one, for this
+    /// run alone, is used and forgotten.
+    #[arg(
+        long,
+        env = "SHADOWTAP_REDACT_KEY",
+        hide_env_values = true,
+        value_name = "env:NAME|file:PATH"
+    )]
+    pub redact_key: Option<String>,
+}
+
+/// `--redact-with`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum RedactWithArg {
+    /// A keyed hash.
+    #[default]
+    Hash,
+    /// A mask.
+    Mask,
+    /// Nothing.
+    Drop,
 }

@@ -250,6 +250,12 @@ causes!(
 causes!(
     /// Why a queued request was given up before v2 could answer it.
     ShedLater, SHED_LATER {
+        /// Printed instead (`--dry-run`).
+        DryRun = "dry_run",
+        /// What the rewrite rules would make of it is no request.
+        RewriteInvalid = "rewrite_invalid",
+        /// Its body could not be looked into for what `--redact` names.
+        Unredacted = "unredacted",
         /// Not among the share of connections that this target gets.
         SampledOut = "sampled_out",
         /// This target's share of the queue was full when others took it.
@@ -282,6 +288,8 @@ pub struct TargetCounts {
     pub in_flight: u64,
     /// Of all, those given to the transport whose framing can be read in two ways. Beside the sum.
     pub ambiguous_sent: u64,
+    /// Of all, those given to the transport whose bodies rewrite rules for JSON could not read. Beside the sum.
+    pub rules_passed_over: u64,
     /// Queued but not yet taken over by the replayer: computed, see [`Snapshot::settle`].
     pub in_transit: u64,
     /// How long things took.

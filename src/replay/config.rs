@@ -46,6 +46,8 @@ pub enum Client {
     Http2,
     /// reqwest, with what it cannot express: see `request`.
     Reqwest,
+    /// Nothing is sent: what [`Client::Wire`] would send is printed.
+    DryRun,
 }
 
 /// A forward proxy.

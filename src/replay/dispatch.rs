@@ -6,7 +6,7 @@
 //! 0, and every job that entered the channel before it was closed is in one bucket. One future for
 //! each request in flight, none for idle connections, all within one task.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,9 +17,11 @@ use lru::LruCache;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::model::Message;
 use crate::model::ledger::{Failure, ShedLater, StatusClass, TargetCounts};
 
 use super::breaker::{Breaker, Pass};
+use super::dry_run::DryRun;
 use super::http_client::HttpClient;
 use super::http2::Http2;
 use super::lanes::Lanes;
@@ -27,7 +29,9 @@ use super::timer::Timer;
 use super::timing::Stopwatch;
 use super::transport::{Answer, Transport};
 use super::wire::Wire;
-use super::{Batch, Client, Job, OnBreak, Order, ReplayConfig, ReplayError, Stop};
+use super::{
+    Batch, Client, Job, OnBreak, Order, Prepare, Prepared, ReplayConfig, ReplayError, Stop,
+};
 
 /// How long, after everything was given up, jobs that are still on their way into the channel are
 /// waited for, so that they are counted here. The app closes the channel long before.
@@ -72,6 +76,7 @@ impl CountsHandle {
 pub struct Replayer {
     client: AnyClient,
     rules: Rules,
+    prepare: Option<Prepare>,
     published: CountsHandle,
 }
 
@@ -79,6 +84,7 @@ enum AnyClient {
     Wire(Box<Wire>),
     Http2(Box<Http2>),
     Reqwest(Box<HttpClient>),
+    DryRun(Box<DryRun>),
 }
 
 /// How requests take turns.
@@ -90,6 +96,8 @@ pub(super) struct Rules {
     max_lag: Option<Duration>,
     share: f64,
     breaker: Breaker,
+    /// Whether nothing is sent.
+    is_dry: bool,
 }
 
 impl Replayer {
@@ -99,6 +107,7 @@ impl Replayer {
             Client::Wire => AnyClient::Wire(Box::new(Wire::new(config)?)),
             Client::Http2 => AnyClient::Http2(Box::new(Http2::new(config)?)),
             Client::Reqwest => AnyClient::Reqwest(Box::new(HttpClient::new(config)?)),
+            Client::DryRun => AnyClient::DryRun(Box::new(DryRun::new(config)?)),
         };
         let rules = Rules {
             concurrency: config.concurrency.max(1),
@@ -107,8 +116,16 @@ impl Replayer {
             max_lag: config.max_lag,
             share: config.share,
             breaker: Breaker::new(config.breaker),
+            is_dry: config.client == Client::DryRun,
         };
-        Ok(Self { client, rules, published: CountsHandle::new(config.target.to_string()) })
+        let published = CountsHandle::new(config.target.to_string());
+        Ok(Self { client, rules, prepare: None, published })
+    }
+
+    /// Does this to each request before it leaves.
+    pub fn prepared(mut self, prepare: Option<Prepare>) -> Self {
+        self.prepare = prepare;
+        self
     }
 
     /// A view of the counts, to be taken before [`Self::run`].
@@ -125,16 +142,23 @@ impl Replayer {
         batch_rx: mpsc::UnboundedReceiver<Batch<G>>,
         stop_rx: watch::Receiver<Stop>,
     ) -> TargetCounts {
-        let Self { client, rules, published } = self;
+        let Self { client, rules, prepare, published } = self;
         match client {
-            AnyClient::Wire(wire) => {
-                Dispatcher::new(*wire, rules, published).run(batch_rx, stop_rx).await
+            AnyClient::Wire(client) => {
+                let dispatcher = Dispatcher::new(*client, rules, published);
+                dispatcher.prepared(prepare).run(batch_rx, stop_rx).await
             }
             AnyClient::Http2(client) => {
-                Dispatcher::new(*client, rules, published).run(batch_rx, stop_rx).await
+                let dispatcher = Dispatcher::new(*client, rules, published);
+                dispatcher.prepared(prepare).run(batch_rx, stop_rx).await
             }
             AnyClient::Reqwest(client) => {
-                Dispatcher::new(*client, rules, published).run(batch_rx, stop_rx).await
+                let dispatcher = Dispatcher::new(*client, rules, published);
+                dispatcher.prepared(prepare).run(batch_rx, stop_rx).await
+            }
+            AnyClient::DryRun(client) => {
+                let dispatcher = Dispatcher::new(*client, rules, published);
+                dispatcher.prepared(prepare).run(batch_rx, stop_rx).await
             }
         }
     }
@@ -167,6 +191,7 @@ pub(super) struct Dispatcher<T, G> {
     /// Jobs taken over so far: each one's lane, without an order.
     taken: u64,
     rules: Rules,
+    prepare: Option<Prepare>,
     counts: TargetCounts,
     published: CountsHandle,
     /// Whether the transport may have idle connections.
@@ -194,10 +219,17 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             sent: 0,
             taken: 0,
             rules,
+            prepare: None,
             counts,
             published,
             may_idle: false,
         }
+    }
+
+    /// Does this to each request before it leaves.
+    fn prepared(mut self, prepare: Option<Prepare>) -> Self {
+        self.prepare = prepare;
+        self
     }
 
     /// See [`Replayer::run`].
@@ -329,8 +361,18 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
                     continue;
                 }
             };
-            self.sent += 1;
             let Job { message, guard, .. } = job;
+            let message = match self.prepare(message) {
+                Ok(message) => message,
+                Err(cause) => {
+                    self.counts.in_flight -= 1;
+                    self.counts.shed.count(cause);
+                    drop(guard);
+                    self.over_in(lane, true);
+                    continue;
+                }
+            };
+            self.sent += 1;
             self.counts.ambiguous_sent += u64::from(message.anomalies.is_ambiguous());
             let (transport, n) = (Arc::clone(&self.transport), self.sent);
             let published = due.is_some().then(|| self.published.clone());
@@ -346,6 +388,19 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
                 Over { lane, due, start, is_probe, result, guard }
             }));
         }
+    }
+
+    /// The request as it is to leave, or why it does not.
+    fn prepare(&mut self, message: Message) -> Result<Message, ShedLater> {
+        let Some(prepare) = &self.prepare else { return Ok(message) };
+        // The fault of one request must not end the others.
+        let prepared = catch_unwind(AssertUnwindSafe(|| prepare(message)));
+        let Prepared { message, passed_over } = prepared.unwrap_or_else(|_| {
+            tracing::error!("a request was lost to a fault of the program");
+            Err(ShedLater::RewriteInvalid)
+        })?;
+        self.counts.rules_passed_over += u64::from(passed_over);
+        Ok(message)
     }
 
     /// As what a request is sent whose turn has come, or why it is not.
@@ -379,6 +434,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             self.rules.breaker.ended(failure, is_probe, Instant::now());
         }
         match result {
+            Ok(Ok(_)) if self.rules.is_dry => self.counts.shed.count(ShedLater::DryRun),
             Ok(Ok(answer)) => {
                 let class = StatusClass::of(answer.status);
                 self.counts.answered.count(class);
@@ -445,6 +501,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             counts.shed = self.counts.shed;
             counts.in_flight = self.counts.in_flight;
             counts.ambiguous_sent = self.counts.ambiguous_sent;
+            counts.rules_passed_over = self.counts.rules_passed_over;
         });
     }
 }
@@ -488,7 +545,6 @@ async fn wait_exactly(timer: &mut Option<Timer>, moment: Option<Instant>) {
 mod tests {
     use super::super::tests::message::get;
     use super::*;
-    use crate::model::Message;
 
     /// Panics at `/panic`, answers everything else.
     struct Faulty;
@@ -530,6 +586,7 @@ mod tests {
             max_lag: None,
             share: 1.0,
             breaker: Breaker::new(None),
+            is_dry: false,
         };
         let counts = Dispatcher::new(Faulty, rules, published).run(batch_rx, stop_rx).await;
         assert_eq!((counts.failed.get(Failure::Other), counts.answered.total()), (1, 1));

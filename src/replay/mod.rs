@@ -20,6 +20,7 @@ mod body;
 mod breaker;
 mod config;
 mod dispatch;
+mod dry_run;
 mod failure;
 mod http2;
 mod http2_request;
@@ -38,11 +39,26 @@ mod wire;
 
 use tokio::time::Instant;
 
+use std::sync::Arc;
+
 use crate::model::Message;
+use crate::model::ledger::ShedLater;
 
 pub use config::{Client, HostHeader, OnBreak, Order, Proxy, ReplayConfig, ReplayError, Trust};
 pub use dispatch::{CountsHandle, Replayer};
 pub use target::{Target, TargetError};
+
+/// What is done to a request before it leaves: on the replay thread, at its turn, whatever sends it. `Err` is the bucket
+/// of one that is not to be sent.
+pub type Prepare = Arc<dyn Fn(Message) -> Result<Prepared, ShedLater> + Send + Sync>;
+
+/// A request as it is to leave.
+pub struct Prepared {
+    /// The request.
+    pub message: Message,
+    /// Whether rules were passed over, since its body could not be read.
+    pub passed_over: bool,
+}
 
 /// One request to send.
 #[derive(Clone, Debug)]

@@ -6,11 +6,18 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod admit;
+mod body;
+mod edits;
 mod filter;
+mod json;
+mod lines;
 mod methods;
+mod query;
 mod redact;
+pub mod rewrite;
 
 pub use admit::Admission;
 pub use filter::{Filter, Pattern};
+pub use json::JsonPath;
 pub use methods::{Methods, MethodsError};
-pub use redact::{FindTrailers, Redactor};
+pub use redact::{FindTrailers, RedactRule, RedactWith, Redactor};

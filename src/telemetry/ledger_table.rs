@@ -185,6 +185,7 @@ fn copies(rows: &mut Rows, snapshot: &Snapshot, target: &TargetCounts) {
     rows.part_if("in flight", target.in_flight);
     rows.part_if("in transit", target.in_transit);
     rows.beside_if("with ambiguous framing", target.ambiguous_sent);
+    rows.beside_if("with a body that rules could not read", target.rules_passed_over);
     rows.text(times::lines(&target.timing, &snapshot.v1));
 }
 

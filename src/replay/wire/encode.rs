@@ -14,6 +14,7 @@
 
 use std::ops::Range;
 
+use super::super::{HostHeader, ReplayConfig, ReplayError};
 use crate::model::message::Field;
 use crate::model::{Completion, Message};
 
@@ -22,7 +23,7 @@ const MARKER: &[u8] = b"X-Shadowtap: ";
 
 /// What is changed in every head.
 #[derive(Clone, Debug)]
-pub(super) struct Edits {
+pub(in super::super) struct Edits {
     /// The Host field's value, if not the captured one.
     pub host: Option<String>,
     /// Put before the path of every target; empty for nothing.
@@ -34,6 +35,28 @@ pub(super) struct Edits {
 }
 
 impl Edits {
+    /// What these settings change.
+    pub fn new(config: &ReplayConfig) -> Result<Self, ReplayError> {
+        let host = match &config.host {
+            HostHeader::Original => None,
+            HostHeader::Target => Some(config.target.authority().to_owned()),
+            HostHeader::Named(name) => Some(name.clone()),
+        };
+        let is_value = |text: &str| text.bytes().all(|b| b == b'\t' || (0x20..0x7f).contains(&b));
+        if let Some(name) = host.as_ref().filter(|name| !is_value(name)) {
+            return Err(ReplayError::HostName(name.clone()));
+        }
+        if !is_value(&config.marker_run) {
+            return Err(ReplayError::RunName(config.marker_run.clone()));
+        }
+        Ok(Self {
+            host,
+            prefix: config.target.prefix().to_owned(),
+            run: config.marker_run.clone(),
+            realip: config.realip.clone(),
+        })
+    }
+
     /// Whether only the marker is added.
     fn is_marker_only(&self) -> bool {
         self.host.is_none() && self.prefix.is_empty() && self.realip.is_none()

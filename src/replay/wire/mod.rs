@@ -30,11 +30,11 @@ use crate::model::ledger::Failure;
 use crate::model::{Message, Version};
 
 pub(super) use self::connect::{Connector, FAILURE_LIVES};
-use self::encode::Edits;
+pub(super) use self::encode::Edits;
 use self::exchange::{Ended, Exchange};
 use self::pool::{Connection, Pool};
 use super::transport::{Answer, Transport};
-use super::{HostHeader, Order, ReplayConfig, ReplayError};
+use super::{Order, ReplayConfig, ReplayError};
 
 /// Bytes read at once from v2.
 const READ_SIZE: usize = 16 << 10;
@@ -68,27 +68,11 @@ struct Buffers {
 impl Wire {
     /// Loads certificates; connects to nothing.
     pub fn new(config: &ReplayConfig) -> Result<Self, ReplayError> {
-        let host = match &config.host {
-            HostHeader::Original => None,
-            HostHeader::Target => Some(config.target.authority().to_owned()),
-            HostHeader::Named(name) => Some(name.clone()),
-        };
-        let is_value = |text: &str| text.bytes().all(|b| b == b'\t' || (0x20..0x7f).contains(&b));
-        if let Some(name) = host.as_ref().filter(|name| !is_value(name)) {
-            return Err(ReplayError::HostName(name.clone()));
-        }
-        if !is_value(&config.marker_run) {
-            return Err(ReplayError::RunName(config.marker_run.clone()));
-        }
+        let edits = Edits::new(config)?;
         Ok(Self {
             connector: Connector::new(config, b"http/1.1")?,
             pool: Pool::new(config.max_idle),
-            edits: Edits {
-                host,
-                prefix: config.target.prefix().to_owned(),
-                run: config.marker_run.clone(),
-                realip: config.realip.clone(),
-            },
+            edits,
             order: config.order,
             timeout: config.timeout,
             head_timeout: config.head_timeout.min(config.timeout),

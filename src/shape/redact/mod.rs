@@ -1,25 +1,35 @@
-//! Secrets out of a message: the values of fields that carry credentials, replaced by a keyed hash.
+//! Secrets out of a message: the values of fields that carry credentials, and what rules name.
 //!
-//! In: a whole message. Out: the same, its body byte for byte, with `shadowtap-secret-` and the beginning
+//! In: a whole message. Out: the same, with `shadowtap-secret-` and the beginning
 //! of HMAC-SHA-256(key, value) in place of each value of Authorization, Proxy-Authorization, Cookie,
 //! Set-Cookie and X-Api-Key, in the head and in the trailer section. Guaranteed: equal values give equal
 //! hashes, in whichever of these fields they stand, so that the requests of a session still look like one
-//! session and the Cookie like its Set-Cookie; order, names and everything else stay as they were.
+//! session and the Cookie like its Set-Cookie; order, names and everything else stay as they were, the body byte for
+//! byte. Rules add fields, and look into the target and the body as well (see `message`).
 //!
 //! Fields are looked for line by line and not in [`Message::fields`]: what a lenient server may take for
 //! such a field counts, though our own reader passes over it (white space before the name, no colon, more
 //! fields than it keeps). Where it is in doubt whether something is a secret, it is one.
 
+mod cover;
+mod message;
+mod multipart;
+mod patterns;
+mod rules;
+
 use std::fmt;
 use std::ops::Range;
 
-use bytes::Bytes;
 use hmac::digest::InvalidLength;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::model::message::{Field, Span};
-use crate::model::{Message, SECRET_DIGITS, SECRET_PREFIX, is_replaced_secret};
+use self::cover::{Cover, MASK};
+use self::rules::Sorted;
+pub use self::rules::{RedactRule, RedactWith};
+use super::edits::Edit;
+use super::lines::{is_tchar, next_line, trimmed};
+use crate::model::{SECRET_DIGITS, SECRET_PREFIX, is_replaced_secret};
 
 /// How the value of a field is made up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,11 +99,22 @@ const ATTRIBUTES: [&str; 10] = [
 /// Finds where the trailer section begins in a chunked body as on the wire.
 pub type FindTrailers = fn(&[u8]) -> Option<usize>;
 
+/// A field that carries secrets.
+#[derive(Clone)]
+struct Named {
+    name: String,
+    carrier: Carrier,
+    with: RedactWith,
+}
+
 /// See the module's description.
 #[derive(Clone)]
 pub struct Redactor {
     mac: Hmac<Sha256>,
     find_trailers: FindTrailers,
+    fields: Vec<Named>,
+    rules: Sorted,
+    cover: Cover,
 }
 
 /// Without the key.
@@ -103,76 +124,108 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// A part of the bytes, and what to put there.
-struct Edit {
-    place: Range<usize>,
-    value: String,
-}
-
 impl Redactor {
     /// One that hashes with this key; HMAC takes any length.
     pub fn new(key: &[u8], find_trailers: FindTrailers) -> Result<Self, InvalidLength> {
-        Ok(Self { mac: Hmac::new_from_slice(key)?, find_trailers })
+        let named = |(name, carrier): &(&str, Carrier)| Named {
+            name: (*name).to_owned(),
+            carrier: *carrier,
+            with: RedactWith::Hash,
+        };
+        let fields = FIELDS.iter().map(named).collect();
+        Ok(Self { fields, ..Self::bare(key, find_trailers)? })
     }
 
-    /// The message without its secrets; [`Message::redacted`] counts them.
-    pub fn redact(&self, mut message: Message) -> Message {
-        let head = message.head();
-        let head_edits = self.edits(head, fields_start(head));
-        let wire_body = message.wire_body();
-        let trailers = message.chunked.then(|| (self.find_trailers)(wire_body)).flatten();
-        let trailer_edits = trailers.map_or_else(Vec::new, |start| self.edits(wire_body, start));
-        let count = head_edits.len() + trailer_edits.len();
-        if count == 0 {
-            return message;
+    /// One that replaces nothing unless rules say so.
+    pub fn bare(key: &[u8], find_trailers: FindTrailers) -> Result<Self, InvalidLength> {
+        let mac = Hmac::new_from_slice(key)?;
+        let cover = Cover { mac: mac.clone(), with: RedactWith::Hash };
+        Ok(Self { mac, find_trailers, fields: Vec::new(), rules: Sorted::default(), cover })
+    }
+
+    /// With these rules as well; of a field that is replaced anyway the rule says how.
+    pub fn with_rules(mut self, rules: &[RedactRule], with: RedactWith) -> Result<Self, String> {
+        self.rules = Sorted::new(rules)?;
+        self.cover.with = with;
+        for name in &self.rules.headers {
+            self.fields.retain(|field| !field.name.eq_ignore_ascii_case(name));
+            let known = FIELDS.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+            let carrier = known.map_or(Carrier::Whole, |(_, carrier)| *carrier);
+            self.fields.push(Named { name: name.clone(), carrier, with });
         }
-        let mut raw = Vec::with_capacity(message.raw.len() + count * VALUE_LEN);
-        push_edited(&mut raw, head, &head_edits);
-        let head_len = raw.len();
-        push_edited(&mut raw, wire_body, &trailer_edits);
-        let is_kept = !wire_body.is_empty();
-        let shifts = Shifts::new(&head_edits);
-        message.fields.retain_mut(|field| shifts.apply(field));
-        message.raw = Bytes::from(raw);
-        message.head_len = head_len;
-        if is_kept && !message.chunked {
-            message.body = message.raw.slice(head_len..);
-        }
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        message.redacted = message.redacted.saturating_add(count);
-        message
+        Ok(self)
     }
 
     /// What is to be replaced in the field lines from `start` on, in order.
     fn edits(&self, bytes: &[u8], start: usize) -> Vec<Edit> {
         let mut edits = Vec::new();
+        if self.fields.is_empty() {
+            return edits;
+        }
         let mut at = start;
         while let Some(line) = next_line(bytes, at) {
             at = line.end + 1;
-            // What continues a line may be a field of its own to another reader.
-            let mut hidden = line.start;
-            for (n, start) in starts(bytes, &line).enumerate() {
-                if n == MAX_STARTS {
-                    let rest = trimmed(bytes, hidden.max(start)..line.end);
-                    let secret = bytes.get(rest.clone()).unwrap_or_default();
-                    if names_secret(secret) {
-                        edits.push(Edit { value: self.hash(secret), place: rest });
-                    }
-                    break;
-                }
-                let Some((carrier, value)) = secret_field(bytes, start..line.end) else { continue };
-                secrets(bytes, carrier, value, |place| {
-                    let secret = bytes.get(place.clone()).unwrap_or_default();
-                    let is_hidden = place.start < hidden;
-                    hidden = hidden.max(place.end);
-                    // Of a recording that is written anew: it stands for the secret already.
-                    if !is_hidden && !is_replaced_secret(secret) {
-                        edits.push(Edit { place, value: self.hash(secret) });
-                    }
-                });
-            }
+            self.line_edits(bytes, &line, &mut edits);
         }
         edits
+    }
+
+    fn line_edits(&self, bytes: &[u8], line: &Range<usize>, edits: &mut Vec<Edit>) {
+        // What continues a line may be a field of its own to another reader.
+        let mut hidden = line.start;
+        for (n, start) in starts(bytes, line).enumerate() {
+            if n == MAX_STARTS {
+                let rest = trimmed(bytes, hidden.max(start)..line.end);
+                let secret = bytes.get(rest.clone()).unwrap_or_default();
+                if self.names_secret(secret) {
+                    edits.push(Edit::new(rest, self.hash(secret)));
+                }
+                break;
+            }
+            let Some((field, value)) = self.secret_field(bytes, start..line.end) else { continue };
+            // Only a line of its own can go as a whole.
+            if field.with == RedactWith::Drop && n == 0 {
+                edits.push(Edit::new(line.start..(line.end + 1).min(bytes.len()), []));
+                break;
+            }
+            secrets(bytes, field.carrier, value, |place| {
+                let secret = bytes.get(place.clone()).unwrap_or_default();
+                let is_hidden = place.start < hidden;
+                hidden = hidden.max(place.end);
+                // Of a recording that is written anew: it stands for the secret already.
+                if !is_hidden && !is_replaced_secret(secret) {
+                    let value = match field.with {
+                        RedactWith::Mask => MASK.to_owned(),
+                        RedactWith::Hash | RedactWith::Drop => self.hash(secret),
+                    };
+                    edits.push(Edit::new(place, value));
+                }
+            });
+        }
+    }
+
+    /// Whether the name of a field that carries secrets stands somewhere in these bytes.
+    fn names_secret(&self, bytes: &[u8]) -> bool {
+        let lower = bytes.to_ascii_lowercase();
+        self.fields.iter().any(|field| {
+            memchr::memmem::find(&lower, field.name.to_ascii_lowercase().as_bytes()).is_some()
+        })
+    }
+
+    /// What kind of secret a line carries, and where its value lies.
+    fn secret_field(&self, bytes: &[u8], line: Range<usize>) -> Option<(&Named, Range<usize>)> {
+        let text = bytes.get(line.clone())?;
+        let lead = text.iter().position(is_tchar)?;
+        let named = text.get(lead..)?;
+        let len = named.iter().position(|b| !is_tchar(b)).unwrap_or(named.len());
+        let (name, rest) = named.split_at_checked(len)?;
+        let is_it = |field: &&Named| name.eq_ignore_ascii_case(field.name.as_bytes());
+        let field = self.fields.iter().find(is_it)?;
+        // A colon ends the name where nothing stands before it that could be a value.
+        let colon = memchr::memchr(b':', rest)
+            .filter(|&colon| !rest.get(..colon).unwrap_or_default().iter().any(is_tchar));
+        let start = line.start + lead + len + colon.map_or(0, |colon| colon + 1);
+        Some((field, trimmed(bytes, start..line.end)))
     }
 
     fn hash(&self, secret: &[u8]) -> String {
@@ -195,64 +248,12 @@ const VALUE_LEN: usize = SECRET_PREFIX.len() + SECRET_DIGITS;
 /// the length of what is left. Of a field with more lines all that follows is one secret, if it names one anywhere.
 const MAX_STARTS: usize = 64;
 
-/// Whether the name of a field that carries secrets stands somewhere in these bytes.
-fn names_secret(bytes: &[u8]) -> bool {
-    let lower = bytes.to_ascii_lowercase();
-    FIELDS.iter().any(|(name, _)| {
-        memchr::memmem::find(&lower, name.to_ascii_lowercase().as_bytes()).is_some()
-    })
-}
-
-/// Where the fields begin: behind the start line, and the empty ones before it.
-fn fields_start(head: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(len) = head.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)) {
-        let line = head.get(at..at + len).unwrap_or_default();
-        at += len + 1;
-        if !line.trim_ascii().is_empty() {
-            break;
-        }
-    }
-    at
-}
-
-/// The line that begins here, with those that continue it (RFC 9112 section 5.2), up to its LF.
-fn next_line(bytes: &[u8], start: usize) -> Option<Range<usize>> {
-    let mut end = start;
-    bytes.get(start).copied()?;
-    loop {
-        let rest = bytes.get(end..).unwrap_or_default();
-        let Some(len) = memchr::memchr(b'\n', rest) else { return Some(start..bytes.len()) };
-        end += len;
-        match bytes.get(end + 1) {
-            Some(b' ' | b'\t') => end += 1,
-            _ => return Some(start..end),
-        }
-    }
-}
-
 /// Where a line begins, and behind each line break in it, a lone CR too.
 fn starts(bytes: &[u8], line: &Range<usize>) -> impl Iterator<Item = usize> {
     let text = bytes.get(line.clone()).unwrap_or_default();
     let first = line.start;
     let breaks = memchr::memchr2_iter(b'\r', b'\n', text).map(move |at| first + at + 1);
     std::iter::once(first).chain(breaks)
-}
-
-/// What kind of secret a line carries, and where its value lies.
-fn secret_field(bytes: &[u8], line: Range<usize>) -> Option<(Carrier, Range<usize>)> {
-    let text = bytes.get(line.clone())?;
-    let lead = text.iter().position(is_tchar)?;
-    let named = text.get(lead..)?;
-    let len = named.iter().position(|b| !is_tchar(b)).unwrap_or(named.len());
-    let (name, rest) = named.split_at_checked(len)?;
-    let (_, carrier) =
-        FIELDS.iter().find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()))?;
-    // A colon ends the name where nothing stands before it that could be a value.
-    let colon = memchr::memchr(b':', rest)
-        .filter(|&colon| !rest.get(..colon).unwrap_or_default().iter().any(is_tchar));
-    let start = line.start + lead + len + colon.map_or(0, |colon| colon + 1);
-    Some((*carrier, trimmed(bytes, start..line.end)))
 }
 
 /// Gives the places of the secrets in a field's value, in order; empty ones hide nothing.
@@ -348,68 +349,10 @@ fn is_plain_attribute(bytes: &[u8], piece: Range<usize>) -> bool {
     is_known && is_one_line && !(value.contains(&b',') && value.contains(&b'='))
 }
 
-/// Without white space at its ends, line breaks of folded lines included.
-fn trimmed(bytes: &[u8], range: Range<usize>) -> Range<usize> {
-    let text = bytes.get(range.clone()).unwrap_or_default();
-    let lead = text.len() - text.trim_ascii_start().len();
-    let start = range.start + lead;
-    start..start + text.trim_ascii().len()
-}
-
-fn push_edited(out: &mut Vec<u8>, bytes: &[u8], edits: &[Edit]) {
-    let mut at = 0;
-    for Edit { place, value } in edits {
-        out.extend_from_slice(bytes.get(at..place.start).unwrap_or_default());
-        out.extend_from_slice(value.as_bytes());
-        at = place.end;
-    }
-    out.extend_from_slice(bytes.get(at..).unwrap_or_default());
-}
-
-/// Where bytes lie behind the edits.
-struct Shifts<'e> {
-    edits: &'e [Edit],
-    /// Bytes come minus bytes gone, up to and with each edit.
-    by: Vec<i64>,
-}
-
-impl<'e> Shifts<'e> {
-    fn new(edits: &'e [Edit]) -> Self {
-        let by = edits.iter().scan(0, |by, edit| {
-            *by += edit.value.len() as i64 - edit.place.len() as i64;
-            Some(*by)
-        });
-        Self { edits, by: by.collect() }
-    }
-
-    /// Puts a field's spans where its bytes are now. False where an edit cuts one: it took the field's
-    /// colon, and what is left is no field.
-    fn apply(&self, field: &mut Field) -> bool {
-        [&mut field.name, &mut field.value].into_iter().all(|Span { start, end }| {
-            let moved = self.at(*start).zip(self.at(*end));
-            moved.map(|moved| (*start, *end) = moved).is_some()
-        })
-    }
-
-    fn at(&self, place: u32) -> Option<u32> {
-        let from = place as usize;
-        let before = self.edits.partition_point(|edit| edit.place.end <= from);
-        if self.edits.get(before).is_some_and(|edit| edit.place.start < from) {
-            return None;
-        }
-        let by = before.checked_sub(1).and_then(|last| self.by.get(last)).copied().unwrap_or(0);
-        u32::try_from(i64::from(place) + by).ok()
-    }
-}
-
-/// RFC 9110 5.6.2 `tchar`.
-fn is_tchar(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::edits::push_edited;
     use super::*;
 
     fn redactor(key: &[u8]) -> Redactor {
@@ -423,8 +366,8 @@ mod tests {
         let mut edits = redactor.edits(lines.as_bytes(), 0);
         for edit in &mut edits {
             let secret = &lines[edit.place.clone()];
-            assert_eq!(edit.value, redactor.hash(secret.as_bytes()));
-            edit.value = format!("#{secret}#");
+            assert_eq!(edit.value, redactor.hash(secret.as_bytes()).as_bytes());
+            edit.value = format!("#{secret}#").into_bytes();
         }
         push_edited(&mut out, lines.as_bytes(), &edits);
         String::from_utf8(out).unwrap()
@@ -524,17 +467,6 @@ mod tests {
         ];
         for (lines, want) in cases {
             assert_eq!(shown(lines), want, "{lines:?}");
-        }
-    }
-
-    #[test]
-    fn fields_begin_behind_the_start_line() {
-        for (head, want) in [
-            ("GET / HTTP/1.1\r\nA: b\r\n\r\n", "A: b\r\n\r\n"),
-            ("\r\n\nGET / HTTP/1.1\n Cookie: b\n\n", " Cookie: b\n\n"),
-            ("no line end", "no line end"),
-        ] {
-            assert_eq!(&head[fields_start(head.as_bytes())..], want, "{head:?}");
         }
     }
 }
