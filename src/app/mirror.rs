@@ -16,6 +16,7 @@ use super::secrets::Secrets;
 use super::sending::Sending;
 use super::shared::{Consumer, Shared};
 use super::supervise::{Event, Run, Whole, run_name, spawn};
+use super::waiting::{Room, Waiting};
 use super::{signals, terminal};
 use crate::cli::capture_args::CaptureArgs;
 use crate::cli::{MirrorArgs, PriorityArg};
@@ -53,13 +54,15 @@ impl<'a> Mirror<'a> {
     pub fn open(args: &'a MirrorArgs) -> anyhow::Result<Self> {
         let name = run_name();
         let mut replays = config::replays(&args.target, &name)?;
-        let admission = config::admission(&args.target)?;
+        let admission = config::admission(&args.target, &args.matching)?;
         let is_recorded = args.record.is_some();
-        let reads_responses = args.responses || is_recorded;
+        let needs_status = admission.rules.needs_status();
+        let reads_responses = args.responses || is_recorded || needs_status;
         let live = config::live(&args.capture, reads_responses)?;
         // Responses are read for pairing and framing; nobody takes them but a recording.
         let http = http::Config {
             emit_responses: is_recorded,
+            tell_statuses: needs_status,
             ..config::http(&args.limits, reads_responses)
         };
         let limits = config::reassembly(&args.limits)?;
@@ -127,17 +130,22 @@ impl<'a> Mirror<'a> {
         let pipeline = Pipeline::new(watch, http, limits);
         let ending = sending.ending(args.target.drain);
         let outlet = sending.spawn(Timetable::new(Pace::Live), run.events())?;
-        // Bytes are memory: a recording has an equal share of it.
-        let shares = targets.len() + usize::from(task.is_some());
+        // Bytes are memory: a recording has an equal share of it, and so have requests that wait for v1's status.
+        let needs_status = admission.rules.needs_status();
+        let shares = targets.len() + usize::from(task.is_some()) + usize::from(needs_status);
         let share = bytes / shares;
+        let room =
+            Room { messages, bytes: share, patience: args.target.timeout, keeps_order: false };
+        let waiting = needs_status.then(|| Waiting::new(admission.rules.clone(), room));
         let budgets = Budgets::new(targets.len(), messages, share * targets.len());
         let aside = task
             .is_some()
             .then(|| Aside::new(config::recording(), Budget::new(messages, share), record_tx));
-        let methods = admission.methods.clone();
+        let sent = sent(&admission);
         let intake = Intake::new(outlet, budgets, WhenFull::DropNewest, admission, shared.clone())
             .limit(args.capture.limit)
             .with_aside(aside)
+            .with_waiting(waiting)
             .with_ends();
         let waker = capture.waker()?;
         capture.spawn(pipeline, intake, shared, run.events())?;
@@ -148,7 +156,7 @@ impl<'a> Mirror<'a> {
         }
         let what = describe(&args.capture);
         terminal::say(&format!("run {}: mirroring {what} to {}", run.name, names(&targets)));
-        terminal::say(&sent(&methods));
+        terminal::say(&sent);
         if let Some((file, notice)) = args.record.as_ref().zip(notice) {
             terminal::say(&format!("recorded to {}; {notice}", file.display()));
         }
@@ -189,12 +197,17 @@ pub fn describe(capture: &CaptureArgs) -> String {
     format!("port{plural} {} on {}", ports.join(", "), capture.interfaces.join(", "))
 }
 
-/// Which methods are sent, for the start line.
-pub fn sent(methods: &Methods) -> String {
-    match methods {
+/// Which requests are sent, for the start line.
+pub fn sent(admission: &Admission) -> String {
+    let methods = match &admission.methods {
         Methods::All => "sent: every method; v2 must not share state with v1".to_owned(),
         some => format!(
             "sent: {some}; others are held back and counted (--methods all lets them through)"
         ),
+    };
+    if admission.rules.is_empty() {
+        return methods;
     }
+    let when = if admission.rules.needs_status() { ", when v1's status is known" } else { "" };
+    format!("{methods}; of them those that --only, --except and --path let on{when}")
 }

@@ -34,6 +34,7 @@ pub mod stored;
 pub mod supervise;
 pub mod terminal;
 mod v1_times;
+mod waiting;
 
 use crate::cli::{Cli, Command};
 use crate::telemetry::logs;

@@ -9,6 +9,7 @@ use super::capture_args::{CaptureArgs, LimitArgs};
 use super::convert_args::ConvertArgs;
 use super::file_args::LogArgs;
 use super::filter_args::FilterArgs;
+use super::match_args::MatchArgs;
 use super::recording_args::RecordingArgs;
 use super::target_args::TargetArgs;
 use super::units;
@@ -41,6 +42,9 @@ pub struct MirrorArgs {
     /// Where the copies go.
     #[command(flatten)]
     pub target: TargetArgs,
+    /// Which requests are sent.
+    #[command(flatten)]
+    pub matching: MatchArgs,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -104,6 +108,9 @@ pub struct ReplayArgs {
     /// Where the copies go.
     #[command(flatten)]
     pub target: TargetArgs,
+    /// Which requests are sent.
+    #[command(flatten)]
+    pub matching: MatchArgs,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,

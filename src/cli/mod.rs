@@ -7,6 +7,7 @@ pub mod capture_args;
 pub mod convert_args;
 pub mod file_args;
 pub mod filter_args;
+pub mod match_args;
 pub mod recording_args;
 pub mod secret_args;
 pub mod target_args;

@@ -2,13 +2,14 @@
 //!
 //! In: stream events. Out: [`HttpReader::drain`], the messages completed since the last call, in
 //! order of completion; [`HttpReader::answered`], the requests that were answered by responses that are not
-//! put out; [`HttpReader::ended`], the connections from which no request will come any
+//! put out; [`HttpReader::statuses`], where wanted, the heads of final responses; [`HttpReader::ended`], the connections from which no request will come any
 //! more; and [`HttpReader::counts`].
 
 use super::connection::{Connection, Context};
 use crate::model::ledger::HttpCounts;
 use crate::model::{
-    Answered, CloseReason, FlowInfo, Gap, Message, Piece, Side, StreamHandler, Timestamp,
+    Answered, CloseReason, FlowInfo, Gap, Message, Piece, Side, StatusSeen, StreamHandler,
+    Timestamp,
 };
 
 /// What to read and what to keep.
@@ -24,6 +25,8 @@ pub struct Config {
     pub read_responses: bool,
     /// Whether responses are put out as messages.
     pub emit_responses: bool,
+    /// Whether it is told which final response came, as soon as its head is there.
+    pub tell_statuses: bool,
 }
 
 impl Default for Config {
@@ -34,6 +37,7 @@ impl Default for Config {
             max_head: 256 << 10,
             read_responses: false,
             emit_responses: false,
+            tell_statuses: false,
         }
     }
 }
@@ -48,6 +52,7 @@ pub struct HttpReader {
     out: Vec<Message>,
     ended: Vec<u64>,
     answered: Vec<Answered>,
+    statuses: Vec<StatusSeen>,
     counts: HttpCounts,
 }
 
@@ -73,6 +78,11 @@ impl HttpReader {
         std::mem::take(&mut self.answered)
     }
 
+    /// The final responses whose heads came since the last call, where that is to be told.
+    pub fn statuses(&mut self) -> Vec<StatusSeen> {
+        std::mem::take(&mut self.statuses)
+    }
+
     fn end(&mut self, conn: u64, flow: &mut Connection) {
         if flow.end_requests() && self.ended.len() < MAX_ENDED {
             self.ended.push(conn);
@@ -85,8 +95,8 @@ impl HttpReader {
     }
 
     fn context<'a>(&'a mut self, info: &'a FlowInfo) -> Context<'a> {
-        let Self { config, out, answered, counts, .. } = self;
-        Context { info, config, counts, out, answered }
+        let Self { config, out, answered, statuses, counts, .. } = self;
+        Context { info, config, counts, out, answered, statuses }
     }
 }
 
