@@ -181,7 +181,7 @@ fn recorder(args: &MirrorArgs, run: &str) -> anyhow::Result<Option<(Recorder, Se
     };
     let plan = plan(file, how)?;
     let secrets = Secrets::new(&how.secrets)?;
-    let info = info(&args.capture, &args.limits, run, &secrets);
+    let info = info(&args.capture, &args.limits, how, run, &secrets);
     Ok(Some((Recorder::create(&plan, &info)?, secrets)))
 }
 

@@ -28,6 +28,8 @@ pub struct Seen {
     pub out_of_range: u64,
     /// Responses of which the same is true.
     pub responses_out_of_range: u64,
+    /// When the first message of all began, whether it is among the messages or not; from then on in each of these.
+    pub first: Option<Timestamp>,
 }
 
 impl From<Vec<Message>> for Seen {
@@ -108,6 +110,7 @@ impl Pipeline {
         Seen {
             ended: handler.ended(),
             answered: handler.answered(),
+            first: handler.first(),
             statuses: handler.statuses(),
             messages: handler.drain().collect(),
             now: Some(self.now),

@@ -34,7 +34,8 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let secrets = Secrets::new(&args.recording.secrets)?;
     // Before the rights are dropped: afterwards even root may not write everywhere.
     let plan = plan(&args.output, &args.recording)?;
-    let recorder = Recorder::create(&plan, &info(&args.capture, &args.limits, &name, &secrets))?;
+    let info = info(&args.capture, &args.limits, &args.recording, &name, &secrets);
+    let recorder = Recorder::create(&plan, &info)?;
     let capture = Live::open(&live)?;
     let pipeline = Pipeline::new(watch, http, limits);
 
@@ -95,19 +96,28 @@ pub fn plan(output: &Path, args: &RecordingArgs) -> anyhow::Result<Plan> {
 }
 
 /// What the files say about the recording.
-pub fn info(capture: &CaptureArgs, limits: &LimitArgs, run: &str, secrets: &Secrets) -> WarcInfo {
+pub fn info(
+    capture: &CaptureArgs,
+    limits: &LimitArgs,
+    recording: &RecordingArgs,
+    run: &str,
+    secrets: &Secrets,
+) -> WarcInfo {
     let ports: Vec<_> = capture.ports.iter().map(u16::to_string).collect();
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut options = vec![
+        ("ports".into(), ports.join(",")),
+        ("max-body".into(), limits.max_body.to_string()),
+        ("secrets".into(), secrets.name().into()),
+    ];
+    let dictionary = recording.zstd_dictionary.as_ref().map(|path| path.display().to_string());
+    options.extend(dictionary.map(|name| ("zstd-dictionary".into(), name)));
     WarcInfo {
         run: run.to_owned(),
         host,
         source: capture.interfaces.join(", "),
         filter: capture.filter.clone().unwrap_or_default(),
-        options: vec![
-            ("ports".into(), ports.join(",")),
-            ("max-body".into(), limits.max_body.to_string()),
-            ("secrets".into(), secrets.name().into()),
-        ],
+        options,
         started: now(),
     }
 }

@@ -32,19 +32,20 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
         bail!("--loop reads the files again, and standard input can be read only once");
     }
     let logs = config::logs(&args.logs)?;
+    let stop = Stop::default();
     let files = match args.follow {
-        // A run that is told to stop does not wait for its files.
-        true => Files::open_following(&args.files, logs, Stop::default())?,
+        true => Files::open_following(&args.files, logs, stop.clone())?,
         false => Files::open(&args.files, logs)?,
     };
-    let running = start(args, files)?;
+    let running = start(args, files, stop)?;
     let result = running.wait();
     running.run.print_ledger(args.json)?;
     result
 }
 
-/// Starts replaying these files, whatever `args.files` says.
-pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
+/// Starts replaying these files, whatever `args.files` says. `stop` ends one that is followed when the run is told to
+/// stop.
+pub fn start(args: &ReplayArgs, files: Files, stop: Stop) -> anyhow::Result<Running> {
     let name = run_name();
     let mut replays = config::replays(&args.target, &name)?;
     let family = files.family();
@@ -92,7 +93,8 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
         Pace::Max | Pace::Live => {}
     }
     let mut run = Run::new(name, shared.clone()).of_file();
-    if matches!(pace, Pace::Max) {
+    // A file that goes quiet gives no request that would be beyond the schedule's end.
+    if args.follow || matches!(pace, Pace::Max) {
         run = run.stop_after(args.duration);
     }
     let run = run.with_progress(whole(args, limit, reading));
@@ -117,7 +119,7 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
         .with_waiting(waiting)
         .with_ends();
     source.spawn(intake, shared, run.events())?;
-    Ok(Running::new(run, || (), ending))
+    Ok(Running::new(run, move || stop.stop(), ending))
 }
 
 /// What tells how much is done.

@@ -25,6 +25,7 @@ pub(super) struct Context<'a> {
     pub out: &'a mut Vec<Message>,
     pub answered: &'a mut Vec<Answered>,
     pub statuses: &'a mut Vec<StatusSeen>,
+    pub first: &'a mut Option<Timestamp>,
 }
 
 impl Context<'_> {

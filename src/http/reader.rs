@@ -53,6 +53,7 @@ pub struct HttpReader {
     ended: Vec<u64>,
     answered: Vec<Answered>,
     statuses: Vec<StatusSeen>,
+    first: Option<Timestamp>,
     counts: HttpCounts,
 }
 
@@ -83,6 +84,11 @@ impl HttpReader {
         std::mem::take(&mut self.statuses)
     }
 
+    /// When the first message of all began, put out or not.
+    pub fn first(&self) -> Option<Timestamp> {
+        self.first
+    }
+
     fn end(&mut self, conn: u64, flow: &mut Connection) {
         if flow.end_requests() && self.ended.len() < MAX_ENDED {
             self.ended.push(conn);
@@ -95,8 +101,8 @@ impl HttpReader {
     }
 
     fn context<'a>(&'a mut self, info: &'a FlowInfo) -> Context<'a> {
-        let Self { config, out, answered, statuses, counts, .. } = self;
-        Context { info, config, counts, out, answered, statuses }
+        let Self { config, out, answered, statuses, first, counts, .. } = self;
+        Context { info, config, counts, out, answered, statuses, first }
     }
 }
 
