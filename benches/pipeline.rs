@@ -1,4 +1,4 @@
-//! The rooms of the capture side, each alone and all in a row, over generated captures in memory.
+//! The rooms of the capture side, each alone and all in a row, over generated captures in memory; and the rules on a request.
 //!
 //! `cargo bench`. Figures are per frame, segment or request, and per byte of all frames (for
 //! `reassemble` and `http`: of payload); `memcpy` copies the frames of `pipeline` and is the floor.
@@ -17,11 +17,14 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use shadowtap::app::pipeline::Pipeline;
 use shadowtap::capture::file::{CaptureFile, Input};
 use shadowtap::decode::Decoder;
-use shadowtap::http::{Config, HttpReader};
+use shadowtap::http::{Config, HttpReader, Provenance, Role, parse_whole};
 use shadowtap::model::{
-    CloseReason, Endpoint, FlowInfo, FlowKey, Gap, Piece, Side, StreamHandler, Timestamp, Watch,
+    CloseReason, Endpoint, FlowInfo, FlowKey, Gap, Message, Piece, Side, StreamHandler, Timestamp,
+    Watch,
 };
 use shadowtap::reassemble::{Limits, Reassembler};
+use shadowtap::shape::Rules;
+use shadowtap::shape::expr::{Expr, Truth};
 
 use traffic::{Capture, Heard, Kind, Rng, exchanges, uploads};
 
@@ -216,6 +219,73 @@ fn pipeline(c: &mut Criterion) {
     group.finish();
 }
 
+/// A request as browsers send it, with 12 fields and a few hundred bytes.
+fn browsers() -> Message {
+    let head = "GET /api/v1/orders/1234/items?page=2&sort=price HTTP/1.1\r\n\
+        Host: shop.example:8080\r\n\
+        User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n\
+        Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n\
+        Accept-Language: en-US,en;q=0.5\r\n\
+        Accept-Encoding: gzip, deflate, br, zstd\r\n\
+        Referer: https://shop.example/orders\r\n\
+        Connection: keep-alive\r\n\
+        Cookie: theme=dark; session=0123456789abcdef\r\n\
+        X-Request-Id: 7f9c24e8b3a14d1f\r\n\
+        X-Shadow: true\r\n\
+        Sec-Fetch-Mode: cors\r\n\
+        Priority: u=4\r\n\r\n";
+    let from = Provenance {
+        conn: 0,
+        index: 0,
+        client: Endpoint::new([10, 1, 2, 3].into(), 40_000),
+        server: Endpoint::new([10, 0, 0, 1].into(), 80),
+        first_byte: Timestamp::ZERO,
+        last_byte: Timestamp::ZERO,
+        request: None,
+        anomalies: Default::default(),
+        is_whole: true,
+    };
+    parse_whole(head.into(), Role::Client, from, &Config::default()).expect("a request")
+}
+
+/// 20 rules of every kind that is common; the request passes all, so all are asked.
+const RULES: [&str; 20] = [
+    "header x-shadow == true",
+    "not header end-user == bbo",
+    "not header user-agent ^= kube-probe",
+    "path ~~ '/api/**'",
+    r"path =~ '^/api/v\d+/orders'",
+    "not path ~~ '/api/*/admin/**'",
+    "method in GET,HEAD",
+    "not client in 192.168.0.0/16,172.16.0.0/12",
+    "client in 10.0.0.0/8",
+    "host == shop.example",
+    "host $= .example",
+    "query page",
+    "query page < 100",
+    "not query debug == 1",
+    "cookie session",
+    "not cookie canary == never",
+    "body.size < 1MiB",
+    "header accept *= html",
+    "not header x-no-shadow",
+    "not header authorization ^= Basic or header x-request-id",
+];
+
+fn rules(c: &mut Criterion) {
+    let request = browsers();
+    let parsed = |texts: &[&str]| {
+        Rules::new(texts.iter().map(|text| Expr::parse(text).expect("a rule")).collect(), vec![])
+    };
+    let mut group = c.benchmark_group("rules");
+    group.throughput(Throughput::Elements(1));
+    for (name, rules) in [("none", parsed(&[])), ("twenty", parsed(&RULES))] {
+        assert_eq!(rules.let_on(&request, None), Truth::Yes, "{name}");
+        group.bench_function(name, |b| b.iter(|| rules.let_on(black_box(&request), None)));
+    }
+    group.finish();
+}
+
 fn settings() -> Criterion {
     Criterion::default()
         .without_plots()
@@ -224,5 +294,5 @@ fn settings() -> Criterion {
         .measurement_time(Duration::from_secs(2))
 }
 
-criterion_group!(name = benches; config = settings(); targets = decode, reassemble, http, pipeline);
+criterion_group!(name = benches; config = settings(); targets = decode, reassemble, http, pipeline, rules);
 criterion_main!(benches);

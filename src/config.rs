@@ -15,6 +15,7 @@ use crate::capture::live::LiveConfig;
 use crate::cli::capture_args::{CaptureArgs, LimitArgs};
 use crate::cli::file_args::LogArgs;
 use crate::cli::filter_args::FilterArgs;
+use crate::cli::match_args::MatchArgs;
 use crate::cli::recording_args::RecordingArgs;
 use crate::cli::rewrite_args::SafetyArgs;
 use crate::cli::target_args::{AmbiguousArg, OnBreakArg, OrderArg, TargetArgs};
@@ -26,7 +27,8 @@ use crate::record::LogFormat;
 use crate::record::access_log::LogOptions;
 use crate::record::{Compression, Existing, Keep, Plan, Rotate};
 use crate::replay::{Client, HostHeader, OnBreak, Order, Proxy, ReplayConfig, Target, Trust};
-use crate::shape::{Admission, Filter, Methods, Pattern};
+use crate::shape::expr::Expr;
+use crate::shape::{Admission, Filter, Methods, Pattern, Rules};
 
 /// The live capture's settings.
 pub fn live(args: &CaptureArgs, responses: bool) -> anyhow::Result<LiveConfig> {
@@ -115,10 +117,25 @@ pub fn reassembly(limits: &LimitArgs) -> anyhow::Result<reassemble::Limits> {
 }
 
 /// Which requests may be sent.
-pub fn admission(args: &TargetArgs) -> anyhow::Result<Admission> {
+pub fn admission(args: &TargetArgs, matching: &MatchArgs) -> anyhow::Result<Admission> {
     let methods = args.methods.parse::<Methods>().context("--methods")?;
     let holds_ambiguous = args.ambiguous == AmbiguousArg::Hold;
-    Ok(Admission { marker: MARKER_FIELD, methods, is_replay: true, holds_ambiguous })
+    let rules = rules(matching)?;
+    Ok(Admission { marker: MARKER_FIELD, methods, is_replay: true, holds_ambiguous, rules })
+}
+
+/// Which of them are sent.
+fn rules(args: &MatchArgs) -> anyhow::Result<Rules> {
+    let parse = |flag: &'static str| {
+        move |text: &String| Expr::parse(text).with_context(|| format!("--{flag}"))
+    };
+    let only = args.only.iter().map(parse("only"));
+    let mut only: Vec<_> = only.collect::<anyhow::Result<_>>()?;
+    let except = args.except.iter().map(parse("except")).collect::<anyhow::Result<_>>()?;
+    if !args.paths.is_empty() {
+        only.push(Expr::paths(&args.paths).context("--path")?);
+    }
+    Ok(Rules::new(only, except))
 }
 
 /// Which requests may be recorded: all but our own copies.
@@ -128,6 +145,7 @@ pub fn recording() -> Admission {
         methods: Methods::All,
         is_replay: false,
         holds_ambiguous: false,
+        rules: Rules::default(),
     }
 }
 

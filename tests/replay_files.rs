@@ -98,6 +98,33 @@ fn a_loop_sends_the_file_again_and_again() {
     assert!(refused.stderr.contains("standard input can be read only once"), "{refused:?}");
 }
 
+/// A file's requests go on in captured order although they wait for the responses in it.
+#[test]
+fn a_rule_on_the_status_sends_what_v1_answered_so_at_the_same_times() {
+    for name in ["keepalive", "wrk", "pipelined", "head-304", "expect-continue", "chunked"] {
+        let path = fixtures::path(&format!("{name}.pcap"));
+        let sent = |only: &[&str]| {
+            let v2 = V2::start(&Place::Host, LOCALHOST);
+            let run = Run::new(["replay", text(&path), "--to", &v2.url(), "--json"]);
+            let run = run.args(["--methods", "all", "--speed", "max", "--concurrency", "1"]);
+            let ledger = run.args(only.iter().copied()).finish(PATIENCE).expect_code(0).ledger();
+            ledger.assert_balanced();
+            (v2.requests(), ledger)
+        };
+        let (all, plain) = sent(&[]);
+        let (answered, ledger) = sent(&["--only", "status in 100..999"]);
+        assert_eq!(ledger.count("/requests/captured"), plain.count("/requests/captured"), "{name}");
+        exact(&all, &answered);
+        let v1_times = |ledger: &crate::support::ledger::Ledger| ledger.0["v1"]["count"].clone();
+        assert_eq!(v1_times(&ledger), v1_times(&plain), "{name}");
+        let (other, ledger) = sent(&["--except", "status in 100..999"]);
+        assert_eq!(
+            (other.len(), ledger.total("/requests/refused/filtered")),
+            (0, all.len() as u64)
+        );
+    }
+}
+
 #[test]
 fn what_is_out_of_the_range_of_time_is_counted_and_not_sent() {
     let v2 = V2::start(&Place::Host, LOCALHOST);

@@ -43,7 +43,7 @@ const TO: &str = "http://127.0.0.1:9";
 
 #[test]
 fn what_cannot_be_meant_is_a_usage_error() {
-    let cases: [(&[&str], &str); 15] = [
+    let cases: [(&[&str], &str); 17] = [
         (&[], "Usage: shadowtap"),
         (&["mirror"], "--port <PORT>"),
         (&["mirror", "-p", "80"], "--to <URL>"),
@@ -56,6 +56,11 @@ fn what_cannot_be_meant_is_a_usage_error() {
         (&["mirror", "-p", "80", "--to", TO, "--nonsense"], "--nonsense"),
         (&["mirror", "-p", "80", "--to", TO, "--ca", "a", "--insecure"], "--insecure"),
         (&["mirror", "-p", "80", "--to", TO, "--concurrency", "0"], "--concurrency"),
+        (
+            &["mirror", "-p", "80", "--to", TO, "--only", "header x true"],
+            "shadowtap: --only: expected an operator, `and`, `or` or the end\n    header x true\n             ^\n",
+        ),
+        (&["mirror", "-p", "80", "--to", TO, "--except", "path"], "--except: expected an operator"),
         (&["record", "-p", "80"], "--output <FILE>"),
         (&["inspect"], "<FILE>"),
         (&["mirrorr"], "mirror"),

@@ -14,9 +14,10 @@ use super::queue::{Budgets, Permits, WhenFull};
 use super::schedule::{Pace, Schedule, Timetable};
 use super::shared::{CaptureCounts, Shared};
 use super::v1_times::V1Times;
-use crate::model::Message;
+use super::waiting::{Outcome, Waiting};
 use crate::model::ledger::{Refused, RequestCounts};
-use crate::shape::Admission;
+use crate::model::{Answered, Message};
+use crate::shape::{Admission, Verdict};
 
 /// A message on its way, with its shares of the queue.
 pub type Queued = (Message, Permits);
@@ -67,6 +68,8 @@ pub struct Intake {
     /// The recording beside it.
     aside: Option<Aside>,
     v1_times: Option<V1Times>,
+    /// Requests that wait for v1's status, where a rule asks for it.
+    waiting: Option<Waiting>,
     requests: RequestCounts,
     offered: u64,
     responses_shed: u64,
@@ -98,6 +101,7 @@ impl Intake {
             ended_at: None,
             aside: None,
             v1_times: None,
+            waiting: None,
             requests: RequestCounts::default(),
             offered: 0,
             responses_shed: 0,
@@ -153,6 +157,12 @@ impl Intake {
         self
     }
 
+    /// Lets requests wait here for v1's status.
+    pub fn with_waiting(mut self, waiting: Option<Waiting>) -> Self {
+        self.waiting = waiting;
+        self
+    }
+
     /// Takes messages as they were completed, publishes all counts, and sends what goes on.
     /// `counts` are those of the capture so far; what is decided here is filled in.
     pub fn take(&mut self, seen: Seen, counts: CaptureCounts) -> Flow {
@@ -166,7 +176,8 @@ impl Intake {
         }
         for message in seen.messages {
             // Beyond the limit nothing counts any more: as if the capture had ended before.
-            if self.is_enough() || self.is_beyond(&message) {
+            // Who waits is asked when its turn comes.
+            if self.is_enough() || (self.waiting.is_none() && self.is_beyond(&message)) {
                 break;
             }
             if let Some(aside) = &mut self.aside {
@@ -176,19 +187,23 @@ impl Intake {
                 self.request(message, &mut batch, counts);
                 continue;
             }
-            if let (Some(times), Some(answered)) = (&mut self.v1_times, message.answered()) {
-                times.answered(answered);
+            if let Some(answered) = message.answered() {
+                self.answered(answered);
             }
             if self.wants_responses {
                 self.response(message, &mut batch, counts);
             }
         }
-        if let Some(times) = &mut self.v1_times {
-            seen.answered.into_iter().for_each(|answered| times.answered(answered));
+        seen.answered.into_iter().for_each(|answered| self.answered(answered));
+        if let Some(waiting) = &mut self.waiting {
+            seen.statuses.into_iter().for_each(|status| waiting.status(status));
+            seen.now.into_iter().for_each(|now| waiting.pass_time(now));
+            if seen.is_end {
+                waiting.end();
+            }
+            self.decided(&mut batch, counts);
         }
-        if self.wants_ends && !seen.ended.is_empty() {
-            self.ended.extend(seen.ended);
-        }
+        self.end_connections(seen.ended);
         let sent = self.send(&mut batch, counts);
         if self.is_enough() { Flow::Enough } else { sent }
     }
@@ -204,12 +219,61 @@ impl Intake {
         self.is_over
     }
 
-    fn request(&mut self, message: Message, batch: &mut Vec<Queued>, counts: CaptureCounts) {
-        if let Some(bucket) = self.admission.refuse(&message) {
-            self.requests.captured += 1;
-            self.requests.refused.count(bucket);
+    fn answered(&mut self, answered: Answered) {
+        let Some(times) = &mut self.v1_times else { return };
+        // What waits is not queued yet.
+        if !self.waiting.as_mut().is_some_and(|waiting| waiting.answered(answered)) {
+            times.answered(answered);
+        }
+    }
+
+    fn end_connections(&mut self, mut ended: Vec<u64>) {
+        if !self.wants_ends {
             return;
         }
+        if let Some(waiting) = &mut self.waiting {
+            ended.retain(|&conn| !waiting.end_of(conn));
+            self.ended.extend(waiting.ended());
+        }
+        self.ended.extend(ended);
+    }
+
+    fn request(&mut self, message: Message, batch: &mut Vec<Queued>, counts: CaptureCounts) {
+        let verdict = self.admission.judge(&message);
+        if let Verdict::Ends(bucket) = verdict {
+            return self.refuse(bucket);
+        }
+        match &mut self.waiting {
+            Some(waiting) => {
+                waiting.add(message, verdict == Verdict::Goes);
+                self.decided(batch, counts);
+            }
+            None => self.queue(message, batch, counts),
+        }
+    }
+
+    fn refuse(&mut self, bucket: Refused) {
+        self.requests.captured += 1;
+        self.requests.refused.count(bucket);
+    }
+
+    /// Takes those that do not wait any more.
+    fn decided(&mut self, batch: &mut Vec<Queued>, counts: CaptureCounts) {
+        while !self.is_enough()
+            && let Some(outcome) = self.waiting.as_mut().and_then(Waiting::next)
+        {
+            match outcome {
+                Outcome::Ends(bucket) => self.refuse(bucket),
+                Outcome::Goes(message, _) if self.is_beyond(&message) => {}
+                Outcome::Goes(message, answered) => {
+                    self.queue(*message, batch, counts);
+                    answered.into_iter().for_each(|answered| self.answered(answered));
+                }
+            }
+        }
+    }
+
+    fn queue(&mut self, message: Message, batch: &mut Vec<Queued>, counts: CaptureCounts) {
         // Counted only with its bucket: waiting for room publishes counts.
         let permit = self.permit(&message, batch, counts);
         if permit.is_none() && self.when_full == WhenFull::Block {
@@ -330,6 +394,7 @@ mod tests {
             methods: Methods::Safe,
             is_replay: true,
             holds_ambiguous: true,
+            rules: Default::default(),
         };
         let budgets = Budgets::new(1, messages, 1 << 20);
         let outlet: Outlet = Box::new(move |batch, _| batch_tx.send(batch).is_ok());
@@ -428,6 +493,51 @@ mod tests {
         assert_eq!(intake.take(gets.into(), CaptureCounts::default()), Flow::Enough);
         assert_eq!(batch_rx.try_recv().expect("a batch").len(), 4);
         assert_eq!(shared.snapshot().requests.captured, 4);
+    }
+
+    /// Due times, and what `--duration` cuts off, are those of the captured order, whenever v1's answers came.
+    #[test]
+    fn what_waits_for_a_status_keeps_its_place_in_the_schedule() {
+        let (intake, batch_rx, shared) = intake(None, 100);
+        let only = crate::shape::expr::Expr::parse("status == 200").expect("an expression");
+        let rules = crate::shape::Rules::new(vec![only], Vec::new());
+        let room = crate::app::waiting::Room {
+            messages: 100,
+            bytes: 1 << 20,
+            patience: Duration::from_secs(60),
+            keeps_order: true,
+        };
+        let waiting = Waiting::new(rules.clone(), room);
+        let pace = Pace::Captured { factor: 1.0, max_gap: Some(Duration::from_secs(5)) };
+        let mut intake =
+            intake.duration(Some(Duration::from_secs(9)), pace).with_waiting(Some(waiting));
+        intake.admission.rules = rules;
+        let seconds = [100, 101, 150, 152, 200];
+        let get = |(conn, &at): (usize, &u64)| {
+            let mut message = request(b"GET / HTTP/1.1\r\n\r\n");
+            message.first_byte = crate::model::Timestamp::from_parts(at, 0);
+            (message.last_byte, message.conn) = (message.first_byte, conn as u64);
+            message
+        };
+        let gets = seconds.iter().enumerate().map(get).collect::<Vec<_>>();
+        assert_eq!(intake.take(gets.into(), CaptureCounts::default()), Flow::More);
+        assert!(batch_rx.is_empty() && shared.snapshot().requests.captured == 0);
+        let answer = |conn: usize| crate::model::StatusSeen {
+            conn: conn as u64,
+            request: 0,
+            status: if conn == 1 { 404 } else { 200 },
+            at: crate::model::Timestamp::from_parts(seconds[conn] + 20, 0),
+        };
+        // The second is left out: the third is due 5 s after the first.
+        let statuses = [4, 3, 2, 1, 0].map(answer).to_vec();
+        let seen = Seen { statuses, ..Seen::default() };
+        assert_eq!(intake.take(seen, CaptureCounts::default()), Flow::Enough);
+        let batch = batch_rx.try_recv().expect("a batch");
+        let sent: Vec<_> = batch.iter().map(|(message, _)| message.conn).collect();
+        assert_eq!(sent, [0, 2, 3], "the last is due after 12 s");
+        let requests = shared.snapshot().requests;
+        assert_eq!((requests.captured, requests.queued), (4, 3));
+        assert_eq!(requests.refused.get(Refused::Filtered), 1);
     }
 
     #[test]

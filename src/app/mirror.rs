@@ -18,6 +18,7 @@ use super::sending::Sending;
 use super::settings::Started;
 use super::shared::{Consumer, Shared};
 use super::supervise::{Event, Run, Whole, run_name, spawn};
+use super::waiting::{Room, Waiting};
 use super::{reload, rewriting, safety, signals, terminal};
 use crate::cli::capture_args::CaptureArgs;
 use crate::cli::{Cli, Command, MirrorArgs, PriorityArg};
@@ -56,13 +57,15 @@ impl<'a> Mirror<'a> {
     pub fn open(args: &'a MirrorArgs) -> anyhow::Result<Self> {
         let name = run_name();
         let mut replays = config::replays(&args.target, &name)?;
-        let admission = config::admission(&args.target)?;
+        let admission = config::admission(&args.target, &args.matching)?;
         let is_recorded = args.record.is_some();
-        let reads_responses = args.responses || is_recorded;
+        let needs_status = admission.rules.needs_status();
+        let reads_responses = args.responses || is_recorded || needs_status;
         let live = config::live(&args.capture, reads_responses)?;
         // Responses are read for pairing and framing; nobody takes them but a recording.
         let http = http::Config {
             emit_responses: is_recorded,
+            tell_statuses: needs_status,
             ..config::http(&args.limits, reads_responses)
         };
         let limits = config::reassembly(&args.limits)?;
@@ -149,18 +152,23 @@ impl<'a> Mirror<'a> {
         let pipeline = Pipeline::new(watch, http, limits);
         let ending = sending.ending(args.target.drain);
         let outlet = sending.spawn(Timetable::new(Pace::Live), run.events())?;
-        // Bytes are memory: a recording has an equal share of it.
-        let shares = targets.len() + usize::from(task.is_some());
+        // Bytes are memory: a recording has an equal share of it, and so have requests that wait for v1's status.
+        let needs_status = admission.rules.needs_status();
+        let shares = targets.len() + usize::from(task.is_some()) + usize::from(needs_status);
         let share = bytes / shares;
+        let room =
+            Room { messages, bytes: share, patience: args.target.timeout, keeps_order: false };
+        let waiting = needs_status.then(|| Waiting::new(admission.rules.clone(), room));
         let budgets = Budgets::new(targets.len(), messages, share * targets.len());
         let aside = task
             .is_some()
             .then(|| Aside::new(config::recording(), Budget::new(messages, share), record_tx));
-        let methods = admission.methods.clone();
+        let sent = sent(&admission);
         let intake = Intake::new(outlet, budgets, WhenFull::DropNewest, admission, shared.clone())
             .limit(args.capture.limit)
             .with_newer(newer)
             .with_aside(aside)
+            .with_waiting(waiting)
             .with_ends();
         let waker = capture.waker()?;
         capture.spawn(pipeline, intake, shared, run.events())?;
@@ -171,7 +179,7 @@ impl<'a> Mirror<'a> {
         }
         let what = describe(&args.capture);
         terminal::say(&format!("run {}: mirroring {what} to {}", run.name, names(&targets)));
-        terminal::say(&sent(&methods));
+        terminal::say(&sent);
         if args.safety.dry_run {
             terminal::say(DRY);
         }
@@ -211,14 +219,15 @@ fn recorder(
 
 /// Takes over which requests may be sent.
 pub fn admit(cli: &Cli, newest: &Newest<Admission>) -> anyhow::Result<()> {
-    let target = match &cli.command {
-        Command::Mirror(args) => &args.target,
-        Command::Replay(args) => &args.target,
+    let (target, matching) = match &cli.command {
+        Command::Mirror(args) => (&args.target, &args.matching),
+        Command::Replay(args) => (&args.target, &args.matching),
         _ => return Ok(()),
     };
-    newest.set(config::admission(target)?);
+    newest.set(config::admission(target, matching)?);
     Ok(())
 }
+
 /// What a dry run says of itself.
 pub const DRY: &str = "--dry-run: what would be sent is printed, and nothing is sent";
 
@@ -234,12 +243,17 @@ pub fn describe(capture: &CaptureArgs) -> String {
     format!("port{plural} {} on {}", ports.join(", "), capture.interfaces.join(", "))
 }
 
-/// Which methods are sent, for the start line.
-pub fn sent(methods: &Methods) -> String {
-    match methods {
+/// Which requests are sent, for the start line.
+pub fn sent(admission: &Admission) -> String {
+    let methods = match &admission.methods {
         Methods::All => "sent: every method; v2 must not share state with v1".to_owned(),
         some => format!(
             "sent: {some}; others are held back and counted (--methods all lets them through)"
         ),
+    };
+    if admission.rules.is_empty() {
+        return methods;
     }
+    let when = if admission.rules.needs_status() { ", when v1's status is known" } else { "" };
+    format!("{methods}; of them those that --only, --except and --path let on{when}")
 }

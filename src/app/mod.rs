@@ -43,6 +43,7 @@ pub mod supervise;
 pub mod terminal;
 mod v1_times;
 mod values;
+mod waiting;
 
 use crate::cli::{Cli, Command};
 use crate::telemetry::logs;

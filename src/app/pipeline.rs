@@ -6,7 +6,7 @@
 use crate::decode::Decoder;
 use crate::http::{Config, HttpReader};
 use crate::model::ledger::{HttpCounts, PacketCounts, StreamCounts};
-use crate::model::{Answered, Frame, Ignored, Message, Timestamp, Watch};
+use crate::model::{Answered, Frame, Ignored, Message, StatusSeen, Timestamp, Watch};
 use crate::reassemble::{Limits, Reassembler};
 
 /// What was seen since the last look.
@@ -18,6 +18,12 @@ pub struct Seen {
     pub ended: Vec<u64>,
     /// Requests that were answered, where the responses are not among the messages.
     pub answered: Vec<Answered>,
+    /// Final responses whose heads were seen, where a rule asks for v1's status.
+    pub statuses: Vec<StatusSeen>,
+    /// Packet time of what was seen last; not known where messages come when they are whole, in whatever order.
+    pub now: Option<Timestamp>,
+    /// Whether nothing comes any more that belongs to what was seen so far.
+    pub is_end: bool,
     /// Requests that are not among the messages, since they lie outside the range that is wanted.
     pub out_of_range: u64,
     /// Responses of which the same is true.
@@ -37,6 +43,8 @@ pub struct Pipeline {
     decoder: Decoder,
     reassembler: Reassembler<HttpReader>,
     packets: PacketCounts,
+    now: Timestamp,
+    is_end: bool,
 }
 
 impl Pipeline {
@@ -48,12 +56,16 @@ impl Pipeline {
             decoder: Decoder::default(),
             reassembler: Reassembler::new(reader, watch, read_responses, limits),
             packets: PacketCounts::default(),
+            now: Timestamp::ZERO,
+            is_end: false,
         }
     }
 
     /// Takes one frame.
     pub fn frame(&mut self, frame: &Frame<'_>) {
         self.packets.received += 1;
+        // The last, not the latest: files may begin again before the end of the one before.
+        self.now = frame.time;
         let pushed = match self.decoder.decode(frame) {
             Ok(segment) => self.reassembler.push(&segment),
             Err(cause) => Err(cause),
@@ -77,11 +89,13 @@ impl Pipeline {
 
     /// Lets packet time pass without a packet.
     pub fn advance(&mut self, now: Timestamp) {
+        self.now = now;
         self.reassembler.advance(now);
     }
 
     /// The capture is over: what is unfinished comes out as incomplete.
     pub fn finish(&mut self) {
+        self.is_end = true;
         self.reassembler.finish();
     }
 
@@ -93,13 +107,46 @@ impl Pipeline {
     /// The same, and the connections that ended.
     pub fn seen(&mut self) -> Seen {
         let handler = self.reassembler.handler();
-        let (ended, answered, first) = (handler.ended(), handler.answered(), handler.first());
-        Seen { messages: handler.drain().collect(), ended, answered, first, ..Seen::default() }
+        Seen {
+            ended: handler.ended(),
+            answered: handler.answered(),
+            first: handler.first(),
+            statuses: handler.statuses(),
+            messages: handler.drain().collect(),
+            now: Some(self.now),
+            is_end: std::mem::take(&mut self.is_end),
+            ..Seen::default()
+        }
     }
 
     /// What was counted so far.
     pub fn counts(&mut self) -> (PacketCounts, StreamCounts, HttpCounts) {
         let http = self.reassembler.handler().counts();
         (self.packets, self.reassembler.counts(), http)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::LinkType;
+
+    #[test]
+    fn time_and_the_end_are_those_of_each_round() {
+        let config = Config::default();
+        let mut pipeline = Pipeline::new(Watch::everything(), config, Limits::default());
+        let mut round = |seconds: &[u64]| {
+            for &second in seconds {
+                let time = Timestamp::from_parts(second, 0);
+                pipeline.frame(&Frame { time, link: LinkType(1), bytes: &[], wire_len: 0 });
+            }
+            let seen = pipeline.seen();
+            assert!(!seen.is_end);
+            pipeline.finish();
+            assert!(pipeline.seen().is_end);
+            seen.now
+        };
+        assert_eq!(round(&[100, 900]), Some(Timestamp::from_parts(900, 0)));
+        assert_eq!(round(&[100]), Some(Timestamp::from_parts(100, 0)));
     }
 }

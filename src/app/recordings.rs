@@ -75,7 +75,10 @@ impl Recordings {
             }
         };
         self.threads = threads;
-        flow
+        match flow {
+            Flow::More => sink(Seen { is_end: true, ..Seen::default() }, self.all_counts()),
+            Flow::Enough => Flow::Enough,
+        }
     }
 
     /// Reads what is read as one; hands on so many messages at once.
@@ -93,6 +96,9 @@ impl Recordings {
                 Step::Next(Next::Item(Item::Message(stored))) => {
                     if let Some(message) = self.message(stored, name) {
                         self.range.begin(Some(message.first_byte));
+                        if self.http.tell_statuses {
+                            batch.seen.statuses.extend(message.status_seen());
+                        }
                         batch.add(message);
                     }
                 }
@@ -152,11 +158,17 @@ impl Recordings {
 
     /// Those of the files that are over, and of those that are being read.
     fn counts(&self, merge: &Merge<'_>) -> CaptureCounts {
-        let mut records = self.records;
+        let mut counts = self.all_counts();
         for reader in merge.readers() {
-            add_passed(&mut records, reader);
+            add_passed(&mut counts.records, reader);
         }
-        CaptureCounts { records, damaged: self.damaged, ..CaptureCounts::default() }
+        counts
+    }
+
+    /// Those of the files that are over.
+    fn all_counts(&self) -> CaptureCounts {
+        let (records, damaged) = (self.records, self.damaged);
+        CaptureCounts { records, damaged, ..CaptureCounts::default() }
     }
 
     /// The stored message taken apart; `None`, and counted, when it is not to a watched port or no

@@ -21,6 +21,7 @@ use super::shared::{Reading, Shared};
 use super::source::Source;
 use super::supervise::{Run, Whole, run_name};
 use super::v1_times::V1Times;
+use super::waiting::{Room, Waiting};
 use super::{reload, rewriting, safety, signals, terminal};
 use crate::capture::rights;
 use crate::cli::ReplayArgs;
@@ -60,9 +61,14 @@ pub fn start(
     if !has_order {
         replays.iter_mut().for_each(|replay| replay.order = Order::None);
     }
-    let admission = config::admission(&args.target)?;
+    let admission = config::admission(&args.target, &args.matching)?;
     // Responses are read, since pairing makes framing surer, but not kept.
-    let http = http::Config { read_responses: true, ..config::http(&args.limits, false) };
+    let needs_status = admission.rules.needs_status();
+    let http = http::Config {
+        read_responses: true,
+        tell_statuses: needs_status,
+        ..config::http(&args.limits, false)
+    };
     let reading = files.reading();
     let limits = config::reassembly(&args.limits)?;
     let source = Source::new(files, config::watch_file(&args.ports), http, limits);
@@ -73,7 +79,7 @@ pub fn start(
     let (redaction, key) = (Redaction::new(&args.redact)?, Key::new(args.key.redact_key.as_ref())?);
     let prepare = rewriting::prepare(&args.rewrite, &args.safety, &redaction, &key)?;
     terminal::say(&format!("run {name}: replaying {} to {}", source.names(), names(&targets)));
-    terminal::say(&sent(&admission.methods));
+    terminal::say(&sent(&admission));
     if args.safety.dry_run {
         terminal::say(DRY);
     }
@@ -117,14 +123,19 @@ pub fn start(
     let timetable = Timetable::new(if args.safety.dry_run { Pace::Max } else { pace });
     let outlet = sending.spawn(timetable.clone(), run.events())?;
     let queue_bytes = usize::try_from(args.limits.queue_bytes)?;
-    let budgets =
-        Budgets::new(targets.len(), args.limits.queue.unwrap_or(queue::FILE), queue_bytes);
+    let messages = args.limits.queue.unwrap_or(queue::FILE);
+    // Bytes are memory: requests that wait for v1's status have an equal share of it.
+    let share = queue_bytes / (targets.len() + usize::from(needs_status));
+    let room = Room { messages, bytes: share, patience: args.target.timeout, keeps_order: true };
+    let waiting = needs_status.then(|| Waiting::new(admission.rules.clone(), room));
+    let budgets = Budgets::new(targets.len(), messages, share * targets.len());
     let intake = Intake::new(outlet, budgets, WhenFull::Block, admission, shared.clone())
         .limit(limit)
         .duration(duration, pace)
         .timetable(timetable)
         .with_newer(newer)
         .with_v1_times(V1Times::new(shared.v1()))
+        .with_waiting(waiting)
         .with_ends();
     source.spawn(intake, shared, run.events())?;
     Ok(Running::new(run, move || stop.stop(), ending))

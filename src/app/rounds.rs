@@ -97,6 +97,11 @@ impl Shift {
             answered.at = answered.at + self.behind(round);
             answered.conn = Self::conn(answered.conn, round);
         }
+        for status in &mut seen.statuses {
+            status.at = status.at + self.behind(round);
+            status.conn = Self::conn(status.conn, round);
+        }
+        seen.now = seen.now.map(|now| now + self.behind(round));
     }
 
     fn message(&mut self, message: &mut Message, round: u64) {

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::cli::match_args::MatchArgs;
 use crate::cli::settings::{
     Failure, Mode, Problem, Request, Resolved, Settings, file_of, resolve, strict,
 };
@@ -109,7 +110,7 @@ fn meaning(cli: &Cli) -> anyhow::Result<()> {
     logs::check(&cli.log)?;
     match &cli.command {
         Command::Mirror(args) => {
-            sending(&args.target)?;
+            sending(&args.target, &args.matching)?;
             config::watch_live(&args.capture)?;
             config::reassembly(&args.limits)?;
         }
@@ -118,7 +119,7 @@ fn meaning(cli: &Cli) -> anyhow::Result<()> {
             config::reassembly(&args.limits)?;
         }
         Command::Replay(args) => {
-            sending(&args.target)?;
+            sending(&args.target, &args.matching)?;
             config::logs(&args.logs)?;
             config::reassembly(&args.limits)?;
             super::replay::pace(args)?;
@@ -133,8 +134,8 @@ fn meaning(cli: &Cli) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn sending(target: &TargetArgs) -> anyhow::Result<()> {
-    config::admission(target)?;
+fn sending(target: &TargetArgs, matching: &MatchArgs) -> anyhow::Result<()> {
+    config::admission(target, matching)?;
     config::replays(target, "check")?;
     Ok(())
 }

@@ -126,7 +126,7 @@ impl Source {
                 Rounds::Times(times) if round >= times || shift.is_empty() => return Ok(()),
                 Rounds::Forever if !is_sent() => bail!(
                     "nothing in {} is to be sent, so --loop forever would not end; `inspect` shows what is \
-                     there, and --methods, -p, --from and --until decide",
+                     there, and --methods, --only, --except, --path, -p, --from and --until decide",
                     self.files.names()
                 ),
                 _ => self.files = self.files.open_again(names)?,

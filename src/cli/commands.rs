@@ -10,6 +10,7 @@ use super::config_args::{ConfigArgs, FileArgs};
 use super::convert_args::ConvertArgs;
 use super::file_args::LogArgs;
 use super::filter_args::FilterArgs;
+use super::match_args::MatchArgs;
 use super::recording_args::RecordingArgs;
 use super::rewrite_args::{RewriteArgs, SafetyArgs};
 use super::secret_args::{KeyArgs, RedactArgs};
@@ -61,6 +62,9 @@ pub struct MirrorArgs {
     /// Mirror although --to is v1's own address: copies then reach v1 itself.
     #[arg(long, env = "SHADOWTAP_SAME_TARGET_OK", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new(), help_heading = "Safety")]
     pub same_target_ok: bool,
+    /// Which requests are sent.
+    #[command(flatten)]
+    pub matching: MatchArgs,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -145,6 +149,9 @@ pub struct ReplayArgs {
     /// The key of what is redacted.
     #[command(flatten)]
     pub key: KeyArgs,
+    /// Which requests are sent.
+    #[command(flatten)]
+    pub matching: MatchArgs,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,

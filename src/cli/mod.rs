@@ -8,6 +8,7 @@ pub mod config_args;
 pub mod convert_args;
 pub mod file_args;
 pub mod filter_args;
+pub mod match_args;
 pub mod recording_args;
 pub mod rewrite_args;
 pub mod secret_args;

@@ -13,7 +13,8 @@ use super::reader::Config;
 use super::side::{Partial, State};
 use crate::model::ledger::{HttpCounts, Skipped};
 use crate::model::{
-    Anomaly, Answered, CloseReason, FlowInfo, Gap, Message, Piece, Side, Timestamp,
+    Anomaly, Answered, CloseReason, FlowInfo, Gap, Message, Piece, Side, Start, StatusSeen,
+    Timestamp,
 };
 
 /// Who is told, and what is counted: passed through every call.
@@ -23,6 +24,7 @@ pub(super) struct Context<'a> {
     pub counts: &'a mut HttpCounts,
     pub out: &'a mut Vec<Message>,
     pub answered: &'a mut Vec<Answered>,
+    pub statuses: &'a mut Vec<StatusSeen>,
     pub first: &'a mut Option<Timestamp>,
 }
 
@@ -32,7 +34,17 @@ impl Context<'_> {
         self.counts.skipped.add(cause, bytes as u64);
         self.counts.open = self.counts.open.saturating_sub(bytes as u64);
     }
+
+    /// Tells that a response began, if that is wanted.
+    pub fn note_status(&mut self, start: Start, at: Timestamp) {
+        if self.config.tell_statuses && self.statuses.len() < MAX_STATUSES {
+            self.statuses.extend(StatusSeen::new(self.info.conn, start, at));
+        }
+    }
 }
+
+/// Statuses that are kept until they are asked for; others are not told.
+const MAX_STATUSES: usize = 1 << 16;
 
 /// See the module's description.
 #[derive(Debug)]

@@ -49,6 +49,7 @@ impl Connection {
         self.is_http = true;
         let mut anomalies = head.anomalies;
         let beginning = self.place(bytes, &head, &mut anomalies, cx);
+        cx.note_status(beginning.start, seen.first_byte);
         let is_connect = bytes.starts_with(b"CONNECT ");
         let expects_continue = framing::has_token(bytes, &head, "expect", "100-continue");
         let origin = self.origin(side, &beginning, Seen { anomalies, ..seen });
@@ -171,6 +172,7 @@ impl Connection {
         let mut anomalies = partial.anomalies;
         anomalies.merge(head.anomalies);
         let beginning = self.place(&partial.bytes, &head, &mut Anomalies::default(), cx);
+        cx.note_status(beginning.start, partial.first_byte);
         let origin = self.origin(side, &beginning, Seen { anomalies, ..Seen::of(&partial) });
         let open = Open::new(origin, head, &partial.bytes, BodyLength::Known(0), cx.config);
         self.finish(side, open, Some(flaw), cx);

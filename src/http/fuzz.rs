@@ -49,6 +49,7 @@ fn run(
     holes: bool,
 ) -> (Vec<String>, bool) {
     let config = Config {
+        tell_statuses: true,
         max_body: Some(MAX_BODY),
         max_head: MAX_HEAD,
         hash_bodies: true,

@@ -2,13 +2,14 @@
 //!
 //! In: stream events. Out: [`HttpReader::drain`], the messages completed since the last call, in
 //! order of completion; [`HttpReader::answered`], the requests that were answered by responses that are not
-//! put out; [`HttpReader::ended`], the connections from which no request will come any
+//! put out; [`HttpReader::statuses`], where wanted, the heads of final responses; [`HttpReader::ended`], the connections from which no request will come any
 //! more; and [`HttpReader::counts`].
 
 use super::connection::{Connection, Context};
 use crate::model::ledger::HttpCounts;
 use crate::model::{
-    Answered, CloseReason, FlowInfo, Gap, Message, Piece, Side, StreamHandler, Timestamp,
+    Answered, CloseReason, FlowInfo, Gap, Message, Piece, Side, StatusSeen, StreamHandler,
+    Timestamp,
 };
 
 /// What to read and what to keep.
@@ -24,6 +25,8 @@ pub struct Config {
     pub read_responses: bool,
     /// Whether responses are put out as messages.
     pub emit_responses: bool,
+    /// Whether it is told which final response came, as soon as its head is there.
+    pub tell_statuses: bool,
 }
 
 impl Default for Config {
@@ -34,6 +37,7 @@ impl Default for Config {
             max_head: 256 << 10,
             read_responses: false,
             emit_responses: false,
+            tell_statuses: false,
         }
     }
 }
@@ -48,6 +52,7 @@ pub struct HttpReader {
     out: Vec<Message>,
     ended: Vec<u64>,
     answered: Vec<Answered>,
+    statuses: Vec<StatusSeen>,
     first: Option<Timestamp>,
     counts: HttpCounts,
 }
@@ -74,6 +79,11 @@ impl HttpReader {
         std::mem::take(&mut self.answered)
     }
 
+    /// The final responses whose heads came since the last call, where that is to be told.
+    pub fn statuses(&mut self) -> Vec<StatusSeen> {
+        std::mem::take(&mut self.statuses)
+    }
+
     /// When the first message of all began, put out or not.
     pub fn first(&self) -> Option<Timestamp> {
         self.first
@@ -91,8 +101,8 @@ impl HttpReader {
     }
 
     fn context<'a>(&'a mut self, info: &'a FlowInfo) -> Context<'a> {
-        let Self { config, out, answered, first, counts, .. } = self;
-        Context { info, config, counts, out, answered, first }
+        let Self { config, out, answered, statuses, first, counts, .. } = self;
+        Context { info, config, counts, out, answered, statuses, first }
     }
 }
 

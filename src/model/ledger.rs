@@ -115,6 +115,10 @@ causes!(
         BodyTooLarge = "body_too_large",
         /// Not seen whole: cut off, or with a hole.
         Incomplete = "incomplete",
+        /// Left out by `--only`, `--except` or `--path`.
+        Filtered = "filtered",
+        /// A rule asks for v1's status, and v1 did not answer in time.
+        NoV1Answer = "no_v1_answer",
         /// Its framing can be read in two ways.
         Ambiguous = "ambiguous",
         /// CONNECT or Upgrade: cannot be replayed as a request.

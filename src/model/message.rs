@@ -87,6 +87,19 @@ pub struct Answered {
     pub at: Timestamp,
 }
 
+/// The head of v1's final response was seen, and it is known to which request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StatusSeen {
+    /// Number of the connection.
+    pub conn: u64,
+    /// Index of the request within it.
+    pub request: u32,
+    /// The status.
+    pub status: u16,
+    /// Packet time of the response's first byte.
+    pub at: Timestamp,
+}
+
 /// Whether the whole message was seen and kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Completion {
@@ -237,6 +250,12 @@ impl Message {
         is_final.then_some(Answered { conn: self.conn, request, at: self.last_byte })
     }
 
+    /// What the head of this tells as a response: nothing when it is a request, an interim response, or not known
+    /// whose.
+    pub fn status_seen(&self) -> Option<StatusSeen> {
+        StatusSeen::new(self.conn, self.start, self.first_byte)
+    }
+
     /// Whether a comma-separated field contains this token, compared without regard to case
     /// (RFC 9110 5.6.1): `Connection: keep-alive, Upgrade` has `upgrade`.
     pub fn has_token(&self, name: &str, token: &str) -> bool {
@@ -244,6 +263,16 @@ impl Message {
             .filter(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
             .flat_map(|(_, value)| value.split(|&b| b == b','))
             .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    }
+}
+
+impl StatusSeen {
+    /// What a start line tells that was seen at this time.
+    pub fn new(conn: u64, start: Start, at: Timestamp) -> Option<Self> {
+        let Start::Response { request: Some(request), status, .. } = start else { return None };
+        // An interim response is not the answer; 101 is (RFC 9110 section 15.2).
+        let is_interim = (100..200).contains(&status) && status != 101;
+        (!is_interim).then_some(Self { conn, request, status, at })
     }
 }
 

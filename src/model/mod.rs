@@ -29,7 +29,7 @@ pub use anomaly::{Anomalies, Anomaly};
 pub use asked::Asked;
 pub use frame::{Frame, LinkType};
 pub use marker::MARKER_FIELD;
-pub use message::{Answered, Completion, Extent, Message, Start, Version};
+pub use message::{Answered, Completion, Extent, Message, Start, StatusSeen, Version};
 pub use own::OwnConnections;
 pub use secret::{SECRET_DIGITS, SECRET_PREFIX, is_replaced_secret, replaced_secrets};
 pub use segment::{Flags, IGNORED, Ignored, Segment};

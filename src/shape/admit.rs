@@ -2,9 +2,11 @@
 //!
 //! The order of the questions is part of the ledger's meaning: a request ends in the first bucket
 //! that fits it, in the order marker, not whole, not a request that can be repeated, ambiguous,
-//! method.
+//! method, rules (`--only`, `--except`, `--path`). The rules come last, since they cost most and ask for what a request is
+//! about, not whether it may be sent at all.
 
-use super::Methods;
+use super::expr::Truth;
+use super::{Methods, Rules};
 use crate::model::ledger::Refused;
 use crate::model::{Completion, Message};
 
@@ -20,10 +22,35 @@ pub struct Admission {
     pub is_replay: bool,
     /// Whether requests that two servers may read differently are held back too.
     pub holds_ambiguous: bool,
+    /// Which of them go on.
+    pub rules: Rules,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It goes on.
+    Goes,
+    /// It goes on if the rules still say so when v1's status is known.
+    Waits,
+    /// It ends here.
+    Ends(Refused),
 }
 
 impl Admission {
-    /// The bucket in which this request ends; `None` when it goes on.
+    /// What becomes of this request, before v1's status is known.
+    pub fn judge(&self, request: &Message) -> Verdict {
+        if let Some(bucket) = self.refuse(request) {
+            return Verdict::Ends(bucket);
+        }
+        match self.rules.let_on(request, None) {
+            Truth::Yes => Verdict::Goes,
+            Truth::No => Verdict::Ends(Refused::Filtered),
+            Truth::Unknown => Verdict::Waits,
+        }
+    }
+
+    /// The bucket in which this request ends, whatever the rules say; `None` when it goes on.
     pub fn refuse(&self, request: &Message) -> Option<Refused> {
         if request.header(self.marker).is_some() {
             return Some(Refused::Marker);

@@ -8,6 +8,7 @@
 mod admit;
 mod body;
 mod edits;
+pub mod expr;
 mod filter;
 mod json;
 mod lines;
@@ -15,9 +16,11 @@ mod methods;
 mod query;
 mod redact;
 pub mod rewrite;
+mod rules;
 
-pub use admit::Admission;
+pub use admit::{Admission, Verdict};
 pub use filter::{Filter, Pattern};
 pub use json::JsonPath;
 pub use methods::{Methods, MethodsError};
 pub use redact::{FindTrailers, RedactRule, RedactWith, Redactor};
+pub use rules::Rules;

@@ -1,7 +1,7 @@
 //! nginx as v1, its access log as the truth about what v1 was asked.
 //!
 //! `/` answers at once, before it has read the body, as nginx does; `/upload/` reads the body to its
-//! end first, as an application behind nginx does; `/static/` serves a file of 20,000 bytes. One
+//! end first, as an application behind nginx does; `/static/` serves a file of 20,000 bytes; `/broken/` answers 503. One
 //! process, its whole life within a directory of its own.
 
 use std::fmt::Write as _;
@@ -161,6 +161,7 @@ http {{
   keepalive_timeout 600s;
   server {{
 {listen}    location / {{ return 200 "an answer of some two hundred bytes {padding}\n"; }}
+    location /broken/ {{ return 503 "broken\n"; }}
     location /static/ {{ root .; try_files /static/page =404; }}
     location /upload/ {{
       proxy_pass http://unix:{dir}/inner.sock:/;

@@ -173,3 +173,29 @@ fn an_idle_connection_holds_nothing() {
         assert_eq!(wire.held(), 0);
     }
 }
+
+#[test]
+fn a_final_status_is_told_with_its_head_where_it_is_wanted() {
+    let told = |wire: &mut Wire| {
+        let statuses = wire.reader.statuses();
+        statuses.iter().map(|seen| (seen.request, seen.status)).collect::<Vec<_>>()
+    };
+    for emit_responses in [false, true] {
+        let mut wire = Wire::with(Config { tell_statuses: true, emit_responses, ..both() });
+        wire.c("POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+        wire.s("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n");
+        assert_eq!(told(&mut wire), []);
+        // Before the request is whole, before its own head is, and long before its body.
+        wire.s("HTTP/1.1 413 Too Large\r\nContent-Le");
+        assert_eq!(told(&mut wire), []);
+        wire.s("ngth: 100\r\n\r\n");
+        assert_eq!(told(&mut wire), [(0, 413)]);
+        wire.c("abc").s([b'x'; 100]);
+        assert_eq!(told(&mut wire), []);
+        wire.c(get("/1") + &get("/2")).s(ok("a") + "HTTP/1.1 304 Not Modified\r\n\r\n");
+        assert_eq!(told(&mut wire), [(1, 200), (2, 304)]);
+    }
+    let mut wire = Wire::new();
+    wire.c(get("/0")).s(ok("a"));
+    assert_eq!(told(&mut wire), [], "nobody wants to know");
+}
