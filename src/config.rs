@@ -16,6 +16,7 @@ use crate::cli::capture_args::{CaptureArgs, LimitArgs};
 use crate::cli::file_args::LogArgs;
 use crate::cli::filter_args::FilterArgs;
 use crate::cli::recording_args::RecordingArgs;
+use crate::cli::sample_args::SampleArgs;
 use crate::cli::target_args::{AmbiguousArg, OnBreakArg, OrderArg, TargetArgs};
 use crate::cli::units::{Full, Kept};
 use crate::http;
@@ -25,7 +26,7 @@ use crate::record::LogFormat;
 use crate::record::access_log::LogOptions;
 use crate::record::{Compression, Existing, Keep, Plan, Rotate};
 use crate::replay::{Client, HostHeader, OnBreak, Order, Proxy, ReplayConfig, Target, Trust};
-use crate::shape::{Admission, Filter, Methods, Pattern};
+use crate::shape::{Admission, Filter, Methods, Pattern, RateCap, SampleKey, Sampler};
 
 /// The live capture's settings.
 pub fn live(args: &CaptureArgs, responses: bool) -> anyhow::Result<LiveConfig> {
@@ -114,10 +115,18 @@ pub fn reassembly(limits: &LimitArgs) -> anyhow::Result<reassemble::Limits> {
 }
 
 /// Which requests may be sent.
-pub fn admission(args: &TargetArgs) -> anyhow::Result<Admission> {
+pub fn admission(args: &TargetArgs, share: &SampleArgs) -> anyhow::Result<Admission> {
     let methods = args.methods.parse::<Methods>().context("--methods")?;
     let holds_ambiguous = args.ambiguous == AmbiguousArg::Hold;
-    Ok(Admission { marker: MARKER_FIELD, methods, is_replay: true, holds_ambiguous })
+    let (sampler, cap) = (sampler(share)?, share.max_rate.map(RateCap::new));
+    Ok(Admission { marker: MARKER_FIELD, methods, is_replay: true, holds_ambiguous, sampler, cap })
+}
+
+/// Which share of them, if not all.
+fn sampler(args: &SampleArgs) -> anyhow::Result<Option<Sampler>> {
+    let key = args.sample_by.as_deref().map(str::parse::<SampleKey>).transpose();
+    let key = key.context("--sample-by")?.unwrap_or_default();
+    Ok(args.percent.map(|percent| Sampler::new(percent, args.seed, key)))
 }
 
 /// Which requests may be recorded: all but our own copies.
@@ -127,6 +136,8 @@ pub fn recording() -> Admission {
         methods: Methods::All,
         is_replay: false,
         holds_ambiguous: false,
+        sampler: None,
+        cap: None,
     }
 }
 

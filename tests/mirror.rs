@@ -8,4 +8,5 @@ mod privileged {
     mod delay;
     mod ends;
     mod exact;
+    mod sample;
 }

@@ -53,7 +53,7 @@ impl<'a> Mirror<'a> {
     pub fn open(args: &'a MirrorArgs) -> anyhow::Result<Self> {
         let name = run_name();
         let mut replays = config::replays(&args.target, &name)?;
-        let admission = config::admission(&args.target)?;
+        let admission = config::admission(&args.target, &args.sample)?;
         let is_recorded = args.record.is_some();
         let reads_responses = args.responses || is_recorded;
         let live = config::live(&args.capture, reads_responses)?;
@@ -134,7 +134,7 @@ impl<'a> Mirror<'a> {
         let aside = task
             .is_some()
             .then(|| Aside::new(config::recording(), Budget::new(messages, share), record_tx));
-        let methods = admission.methods.clone();
+        let start_lines = sent(&admission);
         let intake = Intake::new(outlet, budgets, WhenFull::DropNewest, admission, shared.clone())
             .limit(args.capture.limit)
             .with_aside(aside)
@@ -148,7 +148,7 @@ impl<'a> Mirror<'a> {
         }
         let what = describe(&args.capture);
         terminal::say(&format!("run {}: mirroring {what} to {}", run.name, names(&targets)));
-        terminal::say(&sent(&methods));
+        terminal::say(&start_lines);
         if let Some((file, notice)) = args.record.as_ref().zip(notice) {
             terminal::say(&format!("recorded to {}; {notice}", file.display()));
         }
@@ -189,12 +189,19 @@ pub fn describe(capture: &CaptureArgs) -> String {
     format!("port{plural} {} on {}", ports.join(", "), capture.interfaces.join(", "))
 }
 
-/// Which methods are sent, for the start line.
-pub fn sent(methods: &Methods) -> String {
-    match methods {
+/// Which methods are sent and which share of them, for the start lines.
+pub fn sent(admission: &Admission) -> String {
+    let mut lines = match &admission.methods {
         Methods::All => "sent: every method; v2 must not share state with v1".to_owned(),
         some => format!(
             "sent: {some}; others are held back and counted (--methods all lets them through)"
         ),
+    };
+    if let Some(sampler) = &admission.sampler {
+        lines += &format!("\nof these {sampler}; others are counted as sampled_out");
     }
+    if let Some(cap) = &admission.cap {
+        lines += &format!("\nno more than {cap}; others are counted as shed_over_rate");
+    }
+    lines
 }

@@ -10,6 +10,7 @@ pub mod doctor;
 mod faults;
 pub mod files;
 pub mod follow;
+pub mod from_goreplay;
 pub mod inspect;
 pub mod intake;
 pub mod live;
@@ -43,6 +44,8 @@ use crate::telemetry::logs;
 pub enum Exit {
     /// Done.
     Done,
+    /// Done, but for what is said to have no form.
+    Partly,
     /// Could not run, or not to the end: usage, permission, file.
     Failed,
     /// Interrupted, after a clean drain.
@@ -54,6 +57,7 @@ impl Exit {
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
+            Self::Partly => 1,
             Self::Failed => 2,
             Self::Interrupted => 130,
         }
@@ -69,6 +73,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Replay(args) => replay::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Convert(args) => convert::run(&args),
+        Command::FromGoreplay(args) => from_goreplay::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Demo(args) => demo::run(&args),
     }

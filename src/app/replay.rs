@@ -23,6 +23,7 @@ use crate::capture::rights;
 use crate::cli::ReplayArgs;
 use crate::cli::units::{Rates, Rounds, Speed};
 use crate::replay::Order;
+use crate::shape::{Admission, Sampler};
 use crate::{config, http};
 
 /// Replays files.
@@ -51,7 +52,8 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     if !has_order {
         replays.iter_mut().for_each(|replay| replay.order = Order::None);
     }
-    let admission = config::admission(&args.target)?;
+    let pace = pace(args)?;
+    let admission = paced(config::admission(&args.target, &args.sample)?, pace, has_order)?;
     // Responses are read, since pairing makes framing surer, but not kept.
     let http = http::Config { read_responses: true, ..config::http(&args.limits, false) };
     let reading = files.reading();
@@ -60,7 +62,7 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     let mut source = source.within(Range::new(args.from, args.until));
     let targets: Vec<_> = replays.iter().map(|replay| replay.target.clone()).collect();
     terminal::say(&format!("run {name}: replaying {} to {}", source.names(), names(&targets)));
-    terminal::say(&sent(&admission.methods));
+    terminal::say(&sent(&admission));
     if !has_order {
         terminal::say(&format!(
             "{family} has no connections: each request is one of its own, so none waits for another (--order none)"
@@ -74,7 +76,6 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
         let is_sent = move || shared.snapshot().requests.queued > 0;
         source = source.repeated(&args.files, rounds, is_sent);
     }
-    let pace = pace(args)?;
     let (mut limit, mut duration) = (args.limit, None);
     match pace {
         // What is due within that time, exactly, and nothing is cut off.
@@ -107,6 +108,25 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
         .with_ends();
     source.spawn(intake, shared, run.events())?;
     Ok(Running::new(run, || (), ending))
+}
+
+/// What goes on, at this pace, of files that know connections or do not.
+fn paced(mut admission: Admission, pace: Pace, has_order: bool) -> anyhow::Result<Admission> {
+    if !has_order {
+        admission.sampler = admission.sampler.map(Sampler::numbered);
+    }
+    if let Some(cap) = admission.cap.take() {
+        admission.cap = match pace {
+            Pace::Captured { factor, max_gap } => Some(cap.at_pace(factor, max_gap)),
+            // Usage says that it does not go with --rate.
+            Pace::Live | Pace::Rate(_) => Some(cap),
+            Pace::Max => bail!(
+                "--max-rate sheds what comes faster than so many a second, and at --speed max nothing comes at a \
+                 time of its own; give --rate to send all of it at that rate"
+            ),
+        };
+    }
+    Ok(admission)
 }
 
 /// What tells how much is done.

@@ -10,6 +10,7 @@ use super::convert_args::ConvertArgs;
 use super::file_args::LogArgs;
 use super::filter_args::FilterArgs;
 use super::recording_args::RecordingArgs;
+use super::sample_args::SampleArgs;
 use super::target_args::TargetArgs;
 use super::units;
 
@@ -26,6 +27,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Write recordings or capture files in another format, and say what that cannot hold.
     Convert(ConvertArgs),
+    /// Print the shadowtap command for a command line of GoReplay.
+    FromGoreplay(FromGoreplayArgs),
     /// Say why nothing would be seen, and what to do about it.
     Doctor(DoctorArgs),
     /// Show all of it on this machine: a service, its shadow, a client, the mirror.
@@ -41,6 +44,9 @@ pub struct MirrorArgs {
     /// Where the copies go.
     #[command(flatten)]
     pub target: TargetArgs,
+    /// Which share of them goes there.
+    #[command(flatten)]
+    pub sample: SampleArgs,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -104,6 +110,9 @@ pub struct ReplayArgs {
     /// Where the copies go.
     #[command(flatten)]
     pub target: TargetArgs,
+    /// Which share of them goes there.
+    #[command(flatten)]
+    pub sample: SampleArgs,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -115,7 +124,7 @@ pub struct ReplayArgs {
     pub speed: units::Speed,
     /// A rate of its own instead of the captured pace: 500/s, 30/m, or 100/s..2000/s for a ramp. Nothing is
     /// left out to reach it.
-    #[arg(long, env = "SHADOWTAP_RATE", value_parser = units::rates, value_name = "RATE", conflicts_with = "speed")]
+    #[arg(long, env = "SHADOWTAP_RATE", value_parser = units::rates, value_name = "RATE", conflicts_with_all = ["speed", "max_rate"])]
     pub rate: Option<units::Rates>,
     /// How long a ramp of --rate takes.
     #[arg(long, env = "SHADOWTAP_OVER", value_parser = units::duration, value_name = "TIME", requires = "rate")]
@@ -183,6 +192,19 @@ pub struct InspectArgs {
     /// One JSON object a message (with --stats: one in all).
     #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub json: bool,
+}
+
+/// Print the shadowtap command for a command line of GoReplay. What has no form is named, with the reason (exit code 1).
+#[derive(Debug, Args)]
+pub struct FromGoreplayArgs {
+    /// The command line in quotes, such as 'gor --input-raw :8080 --output-http http://v2'; or its words.
+    #[arg(
+        value_name = "COMMAND LINE",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub line: Vec<String>,
 }
 
 /// Say why nothing would be seen, and what to do about it.

@@ -8,6 +8,7 @@ pub mod convert_args;
 pub mod file_args;
 pub mod filter_args;
 pub mod recording_args;
+pub mod sample_args;
 pub mod secret_args;
 pub mod target_args;
 pub mod units;
@@ -18,7 +19,8 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
 
 pub use commands::{
-    Command, DemoArgs, DoctorArgs, InspectArgs, MirrorArgs, PriorityArg, RecordArgs, ReplayArgs,
+    Command, DemoArgs, DoctorArgs, FromGoreplayArgs, InspectArgs, MirrorArgs, PriorityArg,
+    RecordArgs, ReplayArgs,
 };
 pub use convert_args::ConvertArgs;
 

@@ -2,9 +2,9 @@
 //!
 //! The order of the questions is part of the ledger's meaning: a request ends in the first bucket
 //! that fits it, in the order marker, not whole, not a request that can be repeated, ambiguous,
-//! method.
+//! method, sample, rate.
 
-use super::Methods;
+use super::{Methods, RateCap, Sampler};
 use crate::model::ledger::Refused;
 use crate::model::{Completion, Message};
 
@@ -20,11 +20,15 @@ pub struct Admission {
     pub is_replay: bool,
     /// Whether requests that two servers may read differently are held back too.
     pub holds_ambiguous: bool,
+    /// The share of what is left that goes on; all of it without.
+    pub sampler: Option<Sampler>,
+    /// How much of that in a second; without, however much it is.
+    pub cap: Option<RateCap>,
 }
 
 impl Admission {
     /// The bucket in which this request ends; `None` when it goes on.
-    pub fn refuse(&self, request: &Message) -> Option<Refused> {
+    pub fn refuse(&mut self, request: &Message) -> Option<Refused> {
         if request.header(self.marker).is_some() {
             return Some(Refused::Marker);
         }
@@ -42,6 +46,14 @@ impl Admission {
         if self.holds_ambiguous && request.anomalies.is_ambiguous() {
             return Some(Refused::Ambiguous);
         }
-        (!self.methods.allow(request.method())).then_some(Refused::MethodHeldBack)
+        if !self.methods.allow(request.method()) {
+            return Some(Refused::MethodHeldBack);
+        }
+        if self.sampler.as_ref().is_some_and(|sampler| !sampler.takes(request)) {
+            return Some(Refused::SampledOut);
+        }
+        // Last, since it takes a token; live, a request is sent when its last byte was seen.
+        let is_over = self.cap.as_mut().is_some_and(|cap| !cap.takes(request.last_byte));
+        is_over.then_some(Refused::OverRate)
     }
 }

@@ -8,9 +8,13 @@
 mod admit;
 mod filter;
 mod methods;
+mod rate;
 mod redact;
+mod sample;
 
 pub use admit::Admission;
 pub use filter::{Filter, Pattern};
 pub use methods::{Methods, MethodsError};
+pub use rate::RateCap;
 pub use redact::{FindTrailers, Redactor};
+pub use sample::{SampleKey, SampleKeyError, Sampler};
