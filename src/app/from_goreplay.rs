@@ -7,6 +7,7 @@
 mod flags;
 mod line;
 mod plan;
+mod put;
 mod values;
 
 #[cfg(test)]

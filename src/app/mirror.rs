@@ -7,6 +7,7 @@ use super::Exit;
 use super::aside::Aside;
 use super::intake::Intake;
 use super::live::Live;
+use super::newest::{Newest, newest};
 use super::pipeline::Pipeline;
 use super::queue::{self, Budget, Budgets, Permit, WhenFull};
 use super::record::{info, plan};
@@ -14,11 +15,12 @@ use super::running::Running;
 use super::schedule::{Pace, Timetable};
 use super::secrets::Secrets;
 use super::sending::Sending;
+use super::settings::Started;
 use super::shared::{Consumer, Shared};
 use super::supervise::{Event, Run, Whole, run_name, spawn};
-use super::{signals, terminal};
+use super::{reload, signals, terminal};
 use crate::cli::capture_args::CaptureArgs;
-use crate::cli::{MirrorArgs, PriorityArg};
+use crate::cli::{Cli, Command, MirrorArgs, PriorityArg};
 use crate::model::Watch;
 use crate::record::{RecordTask, Recorder};
 use crate::replay::{Proxy, Target};
@@ -26,8 +28,8 @@ use crate::shape::{Admission, Methods};
 use crate::{config, http, reassemble};
 
 /// Mirrors until told to stop.
-pub fn run(args: &MirrorArgs) -> anyhow::Result<Exit> {
-    let running = Mirror::open(args)?.start()?;
+pub fn run(args: &MirrorArgs, started: Started) -> anyhow::Result<Exit> {
+    let running = Mirror::open(args)?.with_settings(started).start()?;
     let result = running.wait();
     running.run.print_ledger(args.json)?;
     result
@@ -46,6 +48,7 @@ pub struct Mirror<'a> {
     http: http::Config,
     limits: reassemble::Limits,
     recorder: Option<(Recorder, Secrets)>,
+    started: Option<Started>,
 }
 
 impl<'a> Mirror<'a> {
@@ -87,7 +90,14 @@ impl<'a> Mirror<'a> {
             http,
             limits,
             recorder,
+            started: None,
         })
+    }
+
+    /// Says what is in force while it runs, and reads its config file again when told to.
+    pub fn with_settings(mut self, started: Started) -> Self {
+        self.started = Some(started);
+        self
     }
 
     /// Starts capturing and sending, and says so.
@@ -104,6 +114,7 @@ impl<'a> Mirror<'a> {
             http,
             limits,
             recorder,
+            started,
         } = self;
         let (messages, bytes) =
             (args.limits.queue.unwrap_or(queue::LIVE), usize::try_from(args.limits.queue_bytes)?);
@@ -121,7 +132,9 @@ impl<'a> Mirror<'a> {
             .with_progress(whole)
             .with_aside(task.is_some())
             .stop_after(args.capture.duration);
-        signals::install(run.events())?;
+        signals::install(run.events(), reload::is_wanted(started.as_ref()))?;
+        let (newest, newer) = newest();
+        let run = run.on_reload(reload::of(started, move |cli| admit(cli, &newest)));
         // After the signals: looking a name up may take its time. The ring holds what comes meanwhile.
         watch.excluded = config::excluded(&targets, proxy.as_ref(), &watch);
         let pipeline = Pipeline::new(watch, http, limits);
@@ -137,6 +150,7 @@ impl<'a> Mirror<'a> {
         let start_lines = sent(&admission);
         let intake = Intake::new(outlet, budgets, WhenFull::DropNewest, admission, shared.clone())
             .limit(args.capture.limit)
+            .with_newer(newer)
             .with_aside(aside)
             .with_ends();
         let waker = capture.waker()?;
@@ -173,8 +187,16 @@ fn recorder(args: &MirrorArgs, run: &str) -> anyhow::Result<Option<(Recorder, Se
     };
     let plan = plan(file, how)?;
     let secrets = Secrets::new(&how.secrets)?;
-    let info = info(&args.capture, &args.limits, run, &secrets);
+    let info = info(&args.capture, &args.limits, how, run, &secrets);
     Ok(Some((Recorder::create(&plan, &info)?, secrets)))
+}
+
+/// Takes over which requests are sent.
+fn admit(cli: &Cli, newest: &Newest<Admission>) -> anyhow::Result<()> {
+    if let Command::Mirror(args) = &cli.command {
+        newest.set(config::admission(&args.target, &args.sample)?);
+    }
+    Ok(())
 }
 
 /// Where copies go, for the start line.

@@ -9,42 +9,50 @@ use super::files::Files;
 use super::follow::Stop;
 use super::intake::Intake;
 use super::mirror::{names, sent};
+use super::newest::newest;
 use super::queue::{self, Budgets, WhenFull};
 use super::rounds::Range;
 use super::running::Running;
 use super::schedule::{Pace, Rate, Timetable};
 use super::sending::Sending;
+use super::settings::Started;
 use super::shared::{Reading, Shared};
 use super::source::Source;
 use super::supervise::{Run, Whole, run_name};
 use super::v1_times::V1Times;
-use super::{signals, terminal};
+use super::{reload, signals, terminal};
 use crate::capture::rights;
-use crate::cli::ReplayArgs;
 use crate::cli::units::{Rates, Rounds, Speed};
+use crate::cli::{Command, ReplayArgs};
 use crate::replay::Order;
 use crate::shape::{Admission, Sampler};
 use crate::{config, http};
 
 /// Replays files.
-pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
+pub fn run(args: &ReplayArgs, started: Started) -> anyhow::Result<Exit> {
     if args.rounds.is_some() && args.files.iter().any(|file| file == "-") {
         bail!("--loop reads the files again, and standard input can be read only once");
     }
     let logs = config::logs(&args.logs)?;
+    let stop = Stop::default();
     let files = match args.follow {
-        // A run that is told to stop does not wait for its files.
-        true => Files::open_following(&args.files, logs, Stop::default())?,
+        true => Files::open_following(&args.files, logs, stop.clone())?,
         false => Files::open(&args.files, logs)?,
     };
-    let running = start(args, files)?;
+    let running = start(args, files, stop, Some(started))?;
     let result = running.wait();
     running.run.print_ledger(args.json)?;
     result
 }
 
-/// Starts replaying these files, whatever `args.files` says.
-pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
+/// Starts replaying these files, whatever `args.files` says. `stop` ends one that is followed when the run is told to
+/// stop.
+pub fn start(
+    args: &ReplayArgs,
+    files: Files,
+    stop: Stop,
+    started: Option<Started>,
+) -> anyhow::Result<Running> {
     let name = run_name();
     let mut replays = config::replays(&args.target, &name)?;
     let family = files.family();
@@ -53,7 +61,7 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
         replays.iter_mut().for_each(|replay| replay.order = Order::None);
     }
     let pace = pace(args)?;
-    let admission = paced(config::admission(&args.target, &args.sample)?, pace, has_order)?;
+    let admission = admission(args, has_order)?;
     // Responses are read, since pairing makes framing surer, but not kept.
     let http = http::Config { read_responses: true, ..config::http(&args.limits, false) };
     let reading = files.reading();
@@ -87,13 +95,21 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
         Pace::Max | Pace::Live => {}
     }
     let mut run = Run::new(name, shared.clone()).of_file();
-    if matches!(pace, Pace::Max) {
+    // A file that goes quiet gives no request that would be beyond the schedule's end.
+    if args.follow || matches!(pace, Pace::Max) {
         run = run.stop_after(args.duration);
     }
     let run = run.with_progress(whole(args, limit, reading));
     // Everything is open now, and what follows reads a file that may be hostile.
     rights::drop_all(false).context("cannot drop the rights of this process")?;
-    signals::install(run.events())?;
+    signals::install(run.events(), reload::is_wanted(started.as_ref()))?;
+    let (newest, newer) = newest();
+    let run = run.on_reload(reload::of(started, move |cli| {
+        if let Command::Replay(args) = &cli.command {
+            newest.set(self::admission(args, has_order)?);
+        }
+        Ok(())
+    }));
     let ending = sending.ending(args.target.drain);
     let timetable = Timetable::new(pace);
     let outlet = sending.spawn(timetable.clone(), run.events())?;
@@ -104,19 +120,21 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
         .limit(limit)
         .duration(duration, pace)
         .timetable(timetable)
+        .with_newer(newer)
         .with_v1_times(V1Times::new(shared.v1()))
         .with_ends();
     source.spawn(intake, shared, run.events())?;
-    Ok(Running::new(run, || (), ending))
+    Ok(Running::new(run, move || stop.stop(), ending))
 }
 
-/// What goes on, at this pace, of files that know connections or do not.
-fn paced(mut admission: Admission, pace: Pace, has_order: bool) -> anyhow::Result<Admission> {
+/// Which requests are sent, of files that know connections or do not.
+pub fn admission(args: &ReplayArgs, has_order: bool) -> anyhow::Result<Admission> {
+    let mut admission = config::admission(&args.target, &args.sample)?;
     if !has_order {
         admission.sampler = admission.sampler.map(Sampler::numbered);
     }
     if let Some(cap) = admission.cap.take() {
-        admission.cap = match pace {
+        admission.cap = match pace(args)? {
             Pace::Captured { factor, max_gap } => Some(cap.at_pace(factor, max_gap)),
             // Usage says that it does not go with --rate.
             Pace::Live | Pace::Rate(_) => Some(cap),
@@ -142,7 +160,8 @@ fn whole(args: &ReplayArgs, limit: Option<u64>, reading: Reading) -> Whole {
     }
 }
 
-fn pace(args: &ReplayArgs) -> anyhow::Result<Pace> {
+/// The pace that the flags ask for.
+pub fn pace(args: &ReplayArgs) -> anyhow::Result<Pace> {
     if let Some(Rates { from, to }) = args.rate {
         let over = match (args.over, from == to) {
             (Some(over), false) => over,

@@ -4,12 +4,14 @@
 //! comes in [`crate::config`].
 
 pub mod capture_args;
+pub mod config_args;
 pub mod convert_args;
 pub mod file_args;
 pub mod filter_args;
 pub mod recording_args;
 pub mod sample_args;
 pub mod secret_args;
+pub mod settings;
 pub mod target_args;
 pub mod units;
 

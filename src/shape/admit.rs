@@ -27,6 +27,14 @@ pub struct Admission {
 }
 
 impl Admission {
+    /// In place of an older one, in whose bucket no token grows by that.
+    pub fn instead_of(mut self, older: &Self) -> Self {
+        if let (Some(cap), Some(older)) = (&mut self.cap, &older.cap) {
+            cap.go_on_from(older);
+        }
+        self
+    }
+
     /// The bucket in which this request ends; `None` when it goes on.
     pub fn refuse(&mut self, request: &Message) -> Option<Refused> {
         if request.header(self.marker).is_some() {

@@ -46,6 +46,12 @@ impl RateCap {
         self
     }
 
+    /// Takes over what another had saved and when, a full bucket of its own at most.
+    pub fn go_on_from(&mut self, older: &Self) {
+        self.credit = older.credit.min(self.interval.max(DEPTH));
+        self.last = older.last;
+    }
+
     /// Whether a request of this time may go on; if so it took its token.
     pub fn takes(&mut self, at: Timestamp) -> bool {
         let last = *self.last.get_or_insert(at);
@@ -147,6 +153,16 @@ mod tests {
         assert_eq!(taken(&mut cap, even(10, 5).map(|ns| ns + SECOND / 10)), 50, "as before");
         assert!(!cap.takes(Timestamp::ZERO), "and the far past");
         assert!(cap.takes(Timestamp::from_nanos(SECOND / 10)));
+    }
+
+    #[test]
+    fn a_cap_in_place_of_another_goes_on_with_what_that_had_left() {
+        let mut older = RateCap::new(10.0);
+        assert_eq!(taken(&mut older, vec![0; 8]), 8);
+        let mut cap = RateCap::new(20.0);
+        cap.go_on_from(&older);
+        // 0.2 s are left: 4 tokens of 50 ms; and 0.1 s later 2 more.
+        assert_eq!(taken(&mut cap, [vec![0; 9], vec![SECOND / 10; 9]].concat()), 6);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use super::line::Given;
 use super::plan::{Command, LIVE, Plan, SENDING, time};
-use super::values::{field, in_quotes, limited, literal, named_share, size};
+use super::put::{changeable, keyed, on_path, pair, target, whole_size};
+use super::values::{field, in_quotes, limited, literal};
 
 /// One flag.
 pub struct Flag {
@@ -52,25 +53,6 @@ pub fn apply(plan: &mut Plan, given: &Given) {
         Needless(why) => plan.note(format!("{} is not needed: {why}", given.shown())),
         Form::None(why) => plan.miss(given.shown(), *why),
     }
-}
-
-/// `Name: value`, as GoReplay parts it.
-fn pair(given: &Given) -> Result<(&str, &str), String> {
-    let parts = given.value.split_once(':').map(|(name, value)| (name.trim(), value.trim()));
-    parts.filter(|(name, _)| !name.is_empty()).ok_or_else(|| "there is no `NAME: ` in it".into())
-}
-
-/// A field that rules may change.
-fn changeable(name: &str) -> Result<(), String> {
-    let kept = ["content-length", "transfer-encoding", "upgrade"];
-    match kept.iter().any(|kept| name.eq_ignore_ascii_case(kept)) {
-        true => Err(format!("{name} is made right for what is sent, and no rule changes it")),
-        false => Ok(()),
-    }
-}
-
-fn whole_size(given: &Given) -> Result<String, String> {
-    size(&given.value).ok_or_else(|| format!("`{}` is no size of GoReplay's", given.value))
 }
 
 const fn flag(name: &'static str, form: Form) -> Flag {
@@ -591,50 +573,3 @@ pub const FLAGS: &[Flag] = &[
     ),
     flag("memprofile", Form::None("there is no profiler within")),
 ];
-
-/// A regular expression for the path alone.
-fn on_path(plan: &mut Plan, given: &Given) -> Result<String, String> {
-    if given.value.contains("\\?") || given.value.contains("[?]") {
-        return Err("`path` is without the query; write it with `query NAME`, such as --only 'query a == b'".into());
-    }
-    plan.note("GoReplay matches path and query as one text, `path` is without the query");
-    Ok(given.value.clone())
-}
-
-/// `name: 25%`.
-fn keyed(plan: &mut Plan, given: &Given, kind: &str) -> Result<(), String> {
-    let (name, percent) =
-        named_share(&given.value).ok_or("it is no share; GoReplay's are `NAME: 25%`")?;
-    plan.share(percent, Some(format!("{kind}:{name}")))?;
-    plan.note(format!(
-        "--percent takes other {kind} values than GoReplay's hash, as many; requests without one are chosen each for \
-         itself, where GoReplay sends all of them"
-    ));
-    Ok(())
-}
-
-/// `--output-http`.
-fn target(plan: &mut Plan, given: &Given) -> Result<(), String> {
-    let (url, limit) = limited(&given.value)?;
-    let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-    let (scheme, rest) = url.split_once("://").unwrap_or(("http", &url));
-    if rest.is_empty() || !matches!(scheme, "http" | "https") {
-        return Err("a target is http://HOST:PORT or https://HOST:PORT".into());
-    }
-    let (mut authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    if let Some((_, host)) = authority.rsplit_once('@') {
-        plan.miss(
-            format!("the user in --output-http {}", given.value),
-            "requests keep the Authorization they were captured with; --set-header sets another",
-        );
-        authority = host;
-    }
-    if !path.trim_matches('/').is_empty() {
-        plan.miss(
-            format!("the path in --output-http {}", given.value),
-            "GoReplay sends every request to it; behind --to a path would be put before each request's own",
-        );
-    }
-    plan.urls.push((format!("{scheme}://{authority}"), limit));
-    Ok(())
-}
