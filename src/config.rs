@@ -18,6 +18,7 @@ use crate::cli::filter_args::FilterArgs;
 use crate::cli::match_args::MatchArgs;
 use crate::cli::recording_args::RecordingArgs;
 use crate::cli::rewrite_args::SafetyArgs;
+use crate::cli::sample_args::SampleArgs;
 use crate::cli::target_args::{AmbiguousArg, OnBreakArg, OrderArg, TargetArgs};
 use crate::cli::units::{Full, Kept};
 use crate::http;
@@ -28,7 +29,7 @@ use crate::record::access_log::LogOptions;
 use crate::record::{Compression, Existing, Keep, Plan, Rotate};
 use crate::replay::{Client, HostHeader, OnBreak, Order, Proxy, ReplayConfig, Target, Trust};
 use crate::shape::expr::Expr;
-use crate::shape::{Admission, Filter, Methods, Pattern, Rules};
+use crate::shape::{Admission, Filter, Methods, Pattern, RateCap, Rules, SampleKey, Sampler};
 
 /// The live capture's settings.
 pub fn live(args: &CaptureArgs, responses: bool) -> anyhow::Result<LiveConfig> {
@@ -117,11 +118,20 @@ pub fn reassembly(limits: &LimitArgs) -> anyhow::Result<reassemble::Limits> {
 }
 
 /// Which requests may be sent.
-pub fn admission(args: &TargetArgs, matching: &MatchArgs) -> anyhow::Result<Admission> {
-    let methods = args.methods.parse::<Methods>().context("--methods")?;
-    let holds_ambiguous = args.ambiguous == AmbiguousArg::Hold;
-    let rules = rules(matching)?;
-    Ok(Admission { marker: MARKER_FIELD, methods, is_replay: true, holds_ambiguous, rules })
+pub fn admission(
+    args: &TargetArgs,
+    matching: &MatchArgs,
+    share: &SampleArgs,
+) -> anyhow::Result<Admission> {
+    Ok(Admission {
+        marker: MARKER_FIELD,
+        methods: args.methods.parse::<Methods>().context("--methods")?,
+        is_replay: true,
+        holds_ambiguous: args.ambiguous == AmbiguousArg::Hold,
+        rules: rules(matching)?,
+        sampler: sampler(share)?,
+        cap: share.max_rate.map(RateCap::new),
+    })
 }
 
 /// Which of them are sent.
@@ -138,6 +148,13 @@ fn rules(args: &MatchArgs) -> anyhow::Result<Rules> {
     Ok(Rules::new(only, except))
 }
 
+/// Which share of them, if not all.
+fn sampler(args: &SampleArgs) -> anyhow::Result<Option<Sampler>> {
+    let key = args.sample_by.as_deref().map(str::parse::<SampleKey>).transpose();
+    let key = key.context("--sample-by")?.unwrap_or_default();
+    Ok(args.percent.map(|percent| Sampler::new(percent, args.seed, key)))
+}
+
 /// Which requests may be recorded: all but our own copies.
 pub fn recording() -> Admission {
     Admission {
@@ -146,6 +163,8 @@ pub fn recording() -> Admission {
         is_replay: false,
         holds_ambiguous: false,
         rules: Rules::default(),
+        sampler: None,
+        cap: None,
     }
 }
 

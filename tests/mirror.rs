@@ -9,4 +9,5 @@ mod privileged {
     mod ends;
     mod exact;
     mod matching;
+    mod sample;
 }

@@ -73,6 +73,39 @@ fn what_cannot_be_meant_is_a_usage_error() {
 }
 
 #[test]
+fn a_command_line_of_goreplay_is_printed_as_ours_and_the_exit_code_says_whether_all_of_it() {
+    let line = "gor --input-raw :80 --output-http 'v2|10%'";
+    let ours = "shadowtap mirror -p 80 --to http://v2 --host target --methods all --percent 10\n";
+    assert_eq!(run(&["from-goreplay", line]).expect_code(0).text(), ours);
+    let words = [
+        "from-goreplay",
+        "gor",
+        "--input-raw",
+        ":80",
+        "--output-http",
+        "v2|10%",
+        "--middleware",
+        "./m",
+    ];
+    let partly = run(&words).expect_code(1);
+    assert_eq!(partly.text(), ours);
+    assert!(partly.stderr.contains("no form for --middleware ./m: "), "{}", partly.stderr);
+    let finished = run(&["from-goreplay", "gor --input-raw ':80"]).expect_code(2);
+    assert!(finished.stderr.contains("left open"), "{}", finished.stderr);
+    assert_eq!(finished.text(), "");
+}
+
+#[test]
+fn a_cap_goes_with_a_pace_that_has_times_of_its_own() {
+    let (file, _dir) = file("a.pcap", &fixture("keepalive.pcap"));
+    for (args, why) in [(["--speed", "max"], "give --rate"), (["--rate", "5/s"], "--max-rate")] {
+        let base = ["replay", text(&file), "--to", TO, "--max-rate", "5/s"];
+        let finished = run(&[&base[..], &args].concat()).expect_code(2);
+        assert!(finished.stderr.contains(why), "{args:?}: {}", finished.stderr);
+    }
+}
+
+#[test]
 fn a_bad_value_is_answered_with_the_flag_and_an_example() {
     let cases = [
         ("--ring", "lots", "64MiB"),
@@ -88,6 +121,8 @@ fn a_bad_value_is_answered_with_the_flag_and_an_example() {
         ("--host", "a b", "v2.example:8080"),
         ("--host", "", "v2.example:8080"),
         ("--host", "http://v2", "v2.example:8080"),
+        ("--percent", "101", "such as 10 or 0.5"),
+        ("--max-rate", "200", "200/s"),
     ];
     for (flag, value, example) in cases {
         let mut args = vec!["mirror", "-i", "lo", "-p", "80"];

@@ -167,7 +167,7 @@ impl Intake {
     /// `counts` are those of the capture so far; what is decided here is filled in.
     pub fn take(&mut self, seen: Seen, counts: CaptureCounts) -> Flow {
         if let Some(newer) = self.newer.as_mut().and_then(Newer::take) {
-            self.admission = newer;
+            self.admission = newer.instead_of(&self.admission);
         }
         let mut batch = Vec::with_capacity(seen.messages.len());
         if !self.is_enough() {
@@ -274,6 +274,9 @@ impl Intake {
     }
 
     fn queue(&mut self, message: Message, batch: &mut Vec<Queued>, counts: CaptureCounts) {
+        if let Some(bucket) = self.admission.share(&message) {
+            return self.refuse(bucket);
+        }
         // Counted only with its bucket: waiting for room publishes counts.
         let permit = self.permit(&message, batch, counts);
         if permit.is_none() && self.when_full == WhenFull::Block {
@@ -381,7 +384,7 @@ mod tests {
     use super::*;
     use crate::app::tests::request;
     use crate::model::{Completion, Start};
-    use crate::shape::Methods;
+    use crate::shape::{Methods, RateCap, SampleKey, Sampler};
 
     fn intake(
         limit: Option<u64>,
@@ -395,6 +398,8 @@ mod tests {
             is_replay: true,
             holds_ambiguous: true,
             rules: Default::default(),
+            sampler: None,
+            cap: None,
         };
         let budgets = Budgets::new(1, messages, 1 << 20);
         let outlet: Outlet = Box::new(move |batch, _| batch_tx.send(batch).is_ok());
@@ -446,6 +451,23 @@ mod tests {
             assert_eq!((snapshot.requests.captured, snapshot.requests.queued), (3, queued));
             assert_eq!(batch_rx.try_recv().expect("a batch").len() as u64, queued + 1);
         }
+    }
+
+    #[test]
+    fn what_is_sampled_out_takes_no_token_and_each_has_its_bucket() {
+        let (mut intake, batch_rx, shared) = intake(None, 100);
+        // Of these users one is in, the other is not.
+        let sampler = Sampler::new(50.0, 0, SampleKey::Header("u".into()));
+        (intake.admission.sampler, intake.admission.cap) = (Some(sampler), Some(RateCap::new(2.0)));
+        let of_a = || request(b"GET /a HTTP/1.1\r\nu: a\r\n\r\n");
+        let of_c = || request(b"GET /c HTTP/1.1\r\nu: c\r\n\r\n");
+        let all = vec![of_a(), of_c(), of_a(), of_c(), of_a(), of_c()];
+        intake.take(all.into(), CaptureCounts::default());
+        let requests = shared.snapshot().requests;
+        assert_eq!(shared.snapshot().contradictions(), Vec::<String>::new());
+        assert_eq!(requests.refused.get(Refused::SampledOut), 3);
+        assert_eq!((requests.queued, requests.refused.get(Refused::OverRate)), (2, 1));
+        assert_eq!(batch_rx.try_recv().expect("a batch").len(), 2);
     }
 
     #[test]

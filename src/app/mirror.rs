@@ -57,7 +57,7 @@ impl<'a> Mirror<'a> {
     pub fn open(args: &'a MirrorArgs) -> anyhow::Result<Self> {
         let name = run_name();
         let mut replays = config::replays(&args.target, &name)?;
-        let admission = config::admission(&args.target, &args.matching)?;
+        let admission = config::admission(&args.target, &args.matching, &args.sample)?;
         let is_recorded = args.record.is_some();
         let needs_status = admission.rules.needs_status();
         let reads_responses = args.responses || is_recorded || needs_status;
@@ -163,7 +163,7 @@ impl<'a> Mirror<'a> {
         let aside = task
             .is_some()
             .then(|| Aside::new(config::recording(), Budget::new(messages, share), record_tx));
-        let sent = sent(&admission);
+        let start_lines = sent(&admission);
         let intake = Intake::new(outlet, budgets, WhenFull::DropNewest, admission, shared.clone())
             .limit(args.capture.limit)
             .with_newer(newer)
@@ -179,7 +179,7 @@ impl<'a> Mirror<'a> {
         }
         let what = describe(&args.capture);
         terminal::say(&format!("run {}: mirroring {what} to {}", run.name, names(&targets)));
-        terminal::say(&sent);
+        terminal::say(&start_lines);
         if args.safety.dry_run {
             terminal::say(DRY);
         }
@@ -217,14 +217,11 @@ fn recorder(
     Ok(Some((Recorder::create(&plan, &info)?, secrets)))
 }
 
-/// Takes over which requests may be sent.
-pub fn admit(cli: &Cli, newest: &Newest<Admission>) -> anyhow::Result<()> {
-    let (target, matching) = match &cli.command {
-        Command::Mirror(args) => (&args.target, &args.matching),
-        Command::Replay(args) => (&args.target, &args.matching),
-        _ => return Ok(()),
-    };
-    newest.set(config::admission(target, matching)?);
+/// Takes over which requests are sent.
+fn admit(cli: &Cli, newest: &Newest<Admission>) -> anyhow::Result<()> {
+    if let Command::Mirror(args) = &cli.command {
+        newest.set(config::admission(&args.target, &args.matching, &args.sample)?);
+    }
     Ok(())
 }
 
@@ -243,17 +240,23 @@ pub fn describe(capture: &CaptureArgs) -> String {
     format!("port{plural} {} on {}", ports.join(", "), capture.interfaces.join(", "))
 }
 
-/// Which requests are sent, for the start line.
+/// Which requests are sent and which share of them, for the start lines.
 pub fn sent(admission: &Admission) -> String {
-    let methods = match &admission.methods {
+    let mut lines = match &admission.methods {
         Methods::All => "sent: every method; v2 must not share state with v1".to_owned(),
         some => format!(
             "sent: {some}; others are held back and counted (--methods all lets them through)"
         ),
     };
-    if admission.rules.is_empty() {
-        return methods;
+    if !admission.rules.is_empty() {
+        lines += "; of them those that --only, --except and --path let on";
+        lines += if admission.rules.needs_status() { ", when v1's status is known" } else { "" };
     }
-    let when = if admission.rules.needs_status() { ", when v1's status is known" } else { "" };
-    format!("{methods}; of them those that --only, --except and --path let on{when}")
+    if let Some(sampler) = &admission.sampler {
+        lines += &format!("\nof these {sampler}; others are counted as sampled_out");
+    }
+    if let Some(cap) = &admission.cap {
+        lines += &format!("\nno more than {cap}; others are counted as shed_over_rate");
+    }
+    lines
 }

@@ -11,6 +11,7 @@ pub mod doctor;
 mod faults;
 pub mod files;
 pub mod follow;
+pub mod from_goreplay;
 pub mod inspect;
 pub mod intake;
 pub mod live;
@@ -53,6 +54,8 @@ use crate::telemetry::logs;
 pub enum Exit {
     /// Done.
     Done,
+    /// Done, but for what is said to have no form.
+    Partly,
     /// Could not run, or not to the end: usage, permission, file.
     Failed,
     /// Interrupted, after a clean drain.
@@ -64,6 +67,7 @@ impl Exit {
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
+            Self::Partly => 1,
             Self::Failed => 2,
             Self::Interrupted => 130,
         }
@@ -79,6 +83,7 @@ pub fn run(cli: Cli, started: settings::Started) -> anyhow::Result<Exit> {
         Command::Replay(args) => replay::run(&args, started),
         Command::Inspect(args) => inspect::run(&args),
         Command::Convert(args) => convert::run(&args),
+        Command::FromGoreplay(args) => from_goreplay::run(&args),
         Command::Config(args) => config_command::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Demo(args) => demo::run(&args),

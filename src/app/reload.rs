@@ -13,7 +13,7 @@ use crate::cli::Cli;
 use crate::cli::settings::{Setting, Settings, strict};
 
 /// Keys that a run takes over while it runs: those of which `config::admission` is made.
-const RELOADABLE: [&str; 2] = ["methods", "ambiguous"];
+const RELOADABLE: [&str; 6] = ["methods", "ambiguous", "percent", "seed", "sample-by", "max-rate"];
 
 /// Whether there is something to read again.
 pub fn is_wanted(started: Option<&Started>) -> bool {

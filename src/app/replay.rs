@@ -8,7 +8,7 @@ use super::Exit;
 use super::files::Files;
 use super::follow::Stop;
 use super::intake::Intake;
-use super::mirror::{DRY, admit, names, sent};
+use super::mirror::{DRY, names, sent};
 use super::newest::newest;
 use super::queue::{self, Budgets, WhenFull};
 use super::rounds::Range;
@@ -24,9 +24,10 @@ use super::v1_times::V1Times;
 use super::waiting::{Room, Waiting};
 use super::{reload, rewriting, safety, signals, terminal};
 use crate::capture::rights;
-use crate::cli::ReplayArgs;
 use crate::cli::units::{Rates, Rounds, Speed};
+use crate::cli::{Command, ReplayArgs};
 use crate::replay::Order;
+use crate::shape::{Admission, Sampler};
 use crate::{config, http};
 
 /// Replays files.
@@ -61,7 +62,8 @@ pub fn start(
     if !has_order {
         replays.iter_mut().for_each(|replay| replay.order = Order::None);
     }
-    let admission = config::admission(&args.target, &args.matching)?;
+    let pace = pace(args)?;
+    let admission = admission(args, has_order)?;
     // Responses are read, since pairing makes framing surer, but not kept.
     let needs_status = admission.rules.needs_status();
     let http = http::Config {
@@ -96,7 +98,6 @@ pub fn start(
         let is_sent = move || shared.snapshot().requests.queued > 0;
         source = source.repeated(&args.files, rounds, is_sent);
     }
-    let pace = pace(args)?;
     let (mut limit, mut duration) = (args.limit, None);
     match pace {
         // What is due within that time, exactly, and nothing is cut off.
@@ -117,7 +118,12 @@ pub fn start(
     rights::drop_all(false).context("cannot drop the rights of this process")?;
     signals::install(run.events(), reload::is_wanted(started.as_ref()))?;
     let (newest, newer) = newest();
-    let run = run.on_reload(reload::of(started, move |cli| admit(cli, &newest)));
+    let run = run.on_reload(reload::of(started, move |cli| {
+        if let Command::Replay(args) = &cli.command {
+            newest.set(self::admission(args, has_order)?);
+        }
+        Ok(())
+    }));
     let ending = sending.ending(args.target.drain);
     // What is only printed need not wait for its time.
     let timetable = Timetable::new(if args.safety.dry_run { Pace::Max } else { pace });
@@ -139,6 +145,26 @@ pub fn start(
         .with_ends();
     source.spawn(intake, shared, run.events())?;
     Ok(Running::new(run, move || stop.stop(), ending))
+}
+
+/// Which requests are sent, of files that know connections or do not.
+pub fn admission(args: &ReplayArgs, has_order: bool) -> anyhow::Result<Admission> {
+    let mut admission = config::admission(&args.target, &args.matching, &args.sample)?;
+    if !has_order {
+        admission.sampler = admission.sampler.map(Sampler::numbered);
+    }
+    if let Some(cap) = admission.cap.take() {
+        admission.cap = match pace(args)? {
+            Pace::Captured { factor, max_gap } => Some(cap.at_pace(factor, max_gap)),
+            // Usage says that it does not go with --rate.
+            Pace::Live | Pace::Rate(_) => Some(cap),
+            Pace::Max => bail!(
+                "--max-rate sheds what comes faster than so many a second, and at --speed max nothing comes at a \
+                 time of its own; give --rate to send all of it at that rate"
+            ),
+        };
+    }
+    Ok(admission)
 }
 
 /// What tells how much is done.

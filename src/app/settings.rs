@@ -8,11 +8,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::cli::match_args::MatchArgs;
 use crate::cli::settings::{
     Failure, Mode, Problem, Request, Resolved, Settings, file_of, resolve, strict,
 };
-use crate::cli::target_args::TargetArgs;
 use crate::cli::{Cli, Command};
 use crate::config;
 use crate::telemetry::logs;
@@ -110,7 +108,8 @@ fn meaning(cli: &Cli) -> anyhow::Result<()> {
     logs::check(&cli.log)?;
     match &cli.command {
         Command::Mirror(args) => {
-            sending(&args.target, &args.matching)?;
+            config::admission(&args.target, &args.matching, &args.sample)?;
+            config::replays(&args.target, "check")?;
             config::watch_live(&args.capture)?;
             config::reassembly(&args.limits)?;
         }
@@ -119,23 +118,18 @@ fn meaning(cli: &Cli) -> anyhow::Result<()> {
             config::reassembly(&args.limits)?;
         }
         Command::Replay(args) => {
-            sending(&args.target, &args.matching)?;
+            // Whether the files know connections changes nothing of what can be wrong.
+            super::replay::admission(args, true)?;
+            config::replays(&args.target, "check")?;
             config::logs(&args.logs)?;
             config::reassembly(&args.limits)?;
-            super::replay::pace(args)?;
         }
         Command::Inspect(args) => {
             config::logs(&args.logs)?;
             config::filter(&args.filter)?;
         }
         Command::Convert(args) => drop(config::logs(&args.logs)?),
-        Command::Config(_) | Command::Doctor(_) | Command::Demo(_) => {}
+        Command::Config(_) | Command::FromGoreplay(_) | Command::Doctor(_) | Command::Demo(_) => {}
     }
-    Ok(())
-}
-
-fn sending(target: &TargetArgs, matching: &MatchArgs) -> anyhow::Result<()> {
-    config::admission(target, matching)?;
-    config::replays(target, "check")?;
     Ok(())
 }

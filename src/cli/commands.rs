@@ -13,6 +13,7 @@ use super::filter_args::FilterArgs;
 use super::match_args::MatchArgs;
 use super::recording_args::RecordingArgs;
 use super::rewrite_args::{RewriteArgs, SafetyArgs};
+use super::sample_args::SampleArgs;
 use super::secret_args::{KeyArgs, RedactArgs};
 use super::target_args::TargetArgs;
 use super::units;
@@ -30,6 +31,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Write recordings or capture files in another format, and say what that cannot hold.
     Convert(ConvertArgs),
+    /// Print the shadowtap command for a command line of GoReplay.
+    FromGoreplay(FromGoreplayArgs),
     /// Check a config file, or show what is in force and where it comes from.
     Config(ConfigArgs),
     /// Say why nothing would be seen, and what to do about it.
@@ -65,6 +68,9 @@ pub struct MirrorArgs {
     /// Which requests are sent.
     #[command(flatten)]
     pub matching: MatchArgs,
+    /// Which share of them goes there.
+    #[command(flatten)]
+    pub sample: SampleArgs,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -152,6 +158,9 @@ pub struct ReplayArgs {
     /// Which requests are sent.
     #[command(flatten)]
     pub matching: MatchArgs,
+    /// Which share of them goes there.
+    #[command(flatten)]
+    pub sample: SampleArgs,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -163,7 +172,7 @@ pub struct ReplayArgs {
     pub speed: units::Speed,
     /// A rate of its own instead of the captured pace: 500/s, 30/m, or 100/s..2000/s for a ramp. Nothing is
     /// left out to reach it.
-    #[arg(long, env = "SHADOWTAP_RATE", value_parser = units::rates, value_name = "RATE", conflicts_with = "speed")]
+    #[arg(long, env = "SHADOWTAP_RATE", value_parser = units::rates, value_name = "RATE", conflicts_with_all = ["speed", "max_rate"])]
     pub rate: Option<units::Rates>,
     /// How long a ramp of --rate takes.
     #[arg(long, env = "SHADOWTAP_OVER", value_parser = units::duration, value_name = "TIME", requires = "rate")]
@@ -234,6 +243,19 @@ pub struct InspectArgs {
     /// One JSON object a message (with --stats: one in all).
     #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub json: bool,
+}
+
+/// Print the shadowtap command for a command line of GoReplay. What has no form is named, with the reason (exit code 1).
+#[derive(Debug, Args)]
+pub struct FromGoreplayArgs {
+    /// The command line in quotes, such as 'gor --input-raw :8080 --output-http http://v2'; or its words.
+    #[arg(
+        value_name = "COMMAND LINE",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub line: Vec<String>,
 }
 
 /// Say why nothing would be seen, and what to do about it.

@@ -11,6 +11,7 @@ pub mod filter_args;
 pub mod match_args;
 pub mod recording_args;
 pub mod rewrite_args;
+pub mod sample_args;
 pub mod secret_args;
 pub mod settings;
 pub mod target_args;
@@ -22,7 +23,8 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
 
 pub use commands::{
-    Command, DemoArgs, DoctorArgs, InspectArgs, MirrorArgs, PriorityArg, RecordArgs, ReplayArgs,
+    Command, DemoArgs, DoctorArgs, FromGoreplayArgs, InspectArgs, MirrorArgs, PriorityArg,
+    RecordArgs, ReplayArgs,
 };
 pub use convert_args::ConvertArgs;
 

@@ -125,6 +125,10 @@ causes!(
         NotReplayable = "not_replayable",
         /// Before `--from` or behind `--until`.
         OutOfRange = "out_of_range",
+        /// Not among the share that `--percent` lets on.
+        SampledOut = "sampled_out",
+        /// More in a second than `--max-rate` lets on.
+        OverRate = "shed_over_rate",
         /// The queue was full (live only; a file waits).
         QueueFull = "shed_queue_full",
     }

@@ -2,11 +2,11 @@
 //!
 //! The order of the questions is part of the ledger's meaning: a request ends in the first bucket
 //! that fits it, in the order marker, not whole, not a request that can be repeated, ambiguous,
-//! method, rules (`--only`, `--except`, `--path`). The rules come last, since they cost most and ask for what a request is
-//! about, not whether it may be sent at all.
+//! method, rules (`--only`, `--except`, `--path`), sample, rate. The rules come behind the method, since they cost more and ask
+//! for what a request is about, not whether it may be sent at all; the rate comes last, since what goes on takes a token.
 
 use super::expr::Truth;
-use super::{Methods, Rules};
+use super::{Methods, RateCap, Rules, Sampler};
 use crate::model::ledger::Refused;
 use crate::model::{Completion, Message};
 
@@ -24,12 +24,16 @@ pub struct Admission {
     pub holds_ambiguous: bool,
     /// Which of them go on.
     pub rules: Rules,
+    /// The share of what is left that goes on; all of it without.
+    pub sampler: Option<Sampler>,
+    /// How much of that in a second; without, however much it is.
+    pub cap: Option<RateCap>,
 }
 
 /// What becomes of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// It goes on.
+    /// It goes on, if its share does.
     Goes,
     /// It goes on if the rules still say so when v1's status is known.
     Waits,
@@ -38,6 +42,14 @@ pub enum Verdict {
 }
 
 impl Admission {
+    /// In place of an older one, in whose bucket no token grows by that.
+    pub fn instead_of(mut self, older: &Self) -> Self {
+        if let (Some(cap), Some(older)) = (&mut self.cap, &older.cap) {
+            cap.go_on_from(older);
+        }
+        self
+    }
+
     /// What becomes of this request, before v1's status is known.
     pub fn judge(&self, request: &Message) -> Verdict {
         if let Some(bucket) = self.refuse(request) {
@@ -48,6 +60,17 @@ impl Admission {
             Truth::No => Verdict::Ends(Refused::Filtered),
             Truth::Unknown => Verdict::Waits,
         }
+    }
+
+    /// The bucket in which a request ends that is not of the share to be sent; `None` when it goes on. Asked once, of those
+    /// that the rules let on.
+    pub fn share(&mut self, request: &Message) -> Option<Refused> {
+        if self.sampler.as_ref().is_some_and(|sampler| !sampler.takes(request)) {
+            return Some(Refused::SampledOut);
+        }
+        // Last, since it takes a token; live, a request is sent when its last byte was seen.
+        let is_over = self.cap.as_mut().is_some_and(|cap| !cap.takes(request.last_byte));
+        is_over.then_some(Refused::OverRate)
     }
 
     /// The bucket in which this request ends, whatever the rules say; `None` when it goes on.

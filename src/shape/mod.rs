@@ -14,13 +14,17 @@ mod json;
 mod lines;
 mod methods;
 mod query;
+mod rate;
 mod redact;
 pub mod rewrite;
 mod rules;
+mod sample;
 
 pub use admit::{Admission, Verdict};
 pub use filter::{Filter, Pattern};
 pub use json::JsonPath;
 pub use methods::{Methods, MethodsError};
+pub use rate::RateCap;
 pub use redact::{FindTrailers, RedactRule, RedactWith, Redactor};
 pub use rules::Rules;
+pub use sample::{SampleKey, SampleKeyError, Sampler};
