@@ -123,6 +123,7 @@ fn meaning(cli: &Cli) -> anyhow::Result<()> {
             config::replays(&args.target, "check")?;
             config::logs(&args.logs)?;
             config::reassembly(&args.limits)?;
+            super::replay::pace(args)?;
         }
         Command::Inspect(args) => {
             config::logs(&args.logs)?;

@@ -2,6 +2,8 @@
 //! same requests.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use crate::support::PATIENCE;
@@ -157,8 +159,15 @@ fn what_v1_answers_too_late_or_never_is_counted() {
     let run = run.args(["--only", "status == 200", "--timeout", "300ms"]);
     let mirror = capturing(run.start());
     let ask = |path: &str| {
-        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        converse(&stage.client, v1.addr, &head)
+        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut stream = stage.client.run(|| TcpStream::connect(v1.addr)).expect("v1 accepts");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.write_all(head.as_bytes()).expect("v1 reads");
+        // v1 closes when nothing more can come.
+        stream.shutdown(Shutdown::Write).expect("open");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer, or none, and its end");
+        answer
     };
     v1.behave(Behaviour::Slow(Duration::from_millis(900)));
     assert!(ask("/late").starts_with("HTTP/1.1 200"));
