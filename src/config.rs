@@ -13,6 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::capture::interfaces;
 use crate::capture::live::LiveConfig;
 use crate::cli::capture_args::{CaptureArgs, LimitArgs};
+use crate::cli::carry_args::CarryArgs;
 use crate::cli::file_args::LogArgs;
 use crate::cli::filter_args::FilterArgs;
 use crate::cli::recording_args::RecordingArgs;
@@ -25,7 +26,7 @@ use crate::record::LogFormat;
 use crate::record::access_log::LogOptions;
 use crate::record::{Compression, Existing, Keep, Plan, Rotate};
 use crate::replay::{Client, HostHeader, OnBreak, Order, Proxy, ReplayConfig, Target, Trust};
-use crate::shape::{Admission, Filter, Methods, Pattern};
+use crate::shape::{Admission, CarryRules, Filter, Methods, Pattern};
 
 /// The live capture's settings.
 pub fn live(args: &CaptureArgs, responses: bool) -> anyhow::Result<LiveConfig> {
@@ -118,6 +119,15 @@ pub fn admission(args: &TargetArgs) -> anyhow::Result<Admission> {
     let methods = args.methods.parse::<Methods>().context("--methods")?;
     let holds_ambiguous = args.ambiguous == AmbiguousArg::Hold;
     Ok(Admission { marker: MARKER_FIELD, methods, is_replay: true, holds_ambiguous })
+}
+
+/// Which values of v2's answers go into later requests; nothing where no rule is given.
+pub fn carry(args: &CarryArgs) -> anyhow::Result<Option<CarryRules>> {
+    let rules: Vec<_> = args.carry.iter().filter(|rule| !rule.trim().is_empty()).collect();
+    if rules.is_empty() {
+        return Ok(None);
+    }
+    CarryRules::parse(&rules).map(Some).map_err(|wrong| anyhow::anyhow!("--carry: {wrong}"))
 }
 
 /// Which requests may be recorded: all but our own copies.

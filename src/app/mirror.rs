@@ -46,6 +46,7 @@ pub struct Mirror<'a> {
     http: http::Config,
     limits: reassemble::Limits,
     recorder: Option<(Recorder, Secrets)>,
+    carries: bool,
 }
 
 impl<'a> Mirror<'a> {
@@ -55,11 +56,12 @@ impl<'a> Mirror<'a> {
         let mut replays = config::replays(&args.target, &name)?;
         let admission = config::admission(&args.target)?;
         let is_recorded = args.record.is_some();
-        let reads_responses = args.responses || is_recorded;
+        let carry = config::carry(&args.carry)?;
+        let reads_responses = args.responses || is_recorded || carry.is_some();
         let live = config::live(&args.capture, reads_responses)?;
-        // Responses are read for pairing and framing; nobody takes them but a recording.
+        // Responses are read for pairing and framing; nobody takes them but a recording, and who carries values.
         let http = http::Config {
-            emit_responses: is_recorded,
+            emit_responses: is_recorded || carry.is_some(),
             ..config::http(&args.limits, reads_responses)
         };
         let limits = config::reassembly(&args.limits)?;
@@ -68,7 +70,7 @@ impl<'a> Mirror<'a> {
             replay.own = Some(watch.own.clone());
         }
         let is_idle = args.priority == PriorityArg::Idle;
-        let sending = Sending::new(&replays)?.at_idle_priority(is_idle);
+        let sending = Sending::new(&replays)?.at_idle_priority(is_idle).carrying(carry.as_ref());
         // Before the rights are dropped: afterwards even root may not write everywhere.
         let recorder = recorder(args, &name)?;
         // The right to capture is dropped here, before anything can start a thread.
@@ -87,6 +89,7 @@ impl<'a> Mirror<'a> {
             http,
             limits,
             recorder,
+            carries: carry.is_some(),
         })
     }
 
@@ -104,6 +107,7 @@ impl<'a> Mirror<'a> {
             http,
             limits,
             recorder,
+            carries,
         } = self;
         let (messages, bytes) =
             (args.limits.queue.unwrap_or(queue::LIVE), usize::try_from(args.limits.queue_bytes)?);
@@ -138,6 +142,7 @@ impl<'a> Mirror<'a> {
         let intake = Intake::new(outlet, budgets, WhenFull::DropNewest, admission, shared.clone())
             .limit(args.capture.limit)
             .with_aside(aside)
+            .with_responses(carries)
             .with_ends();
         let waker = capture.waker()?;
         capture.spawn(pipeline, intake, shared, run.events())?;

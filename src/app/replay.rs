@@ -52,8 +52,13 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
         replays.iter_mut().for_each(|replay| replay.order = Order::None);
     }
     let admission = config::admission(&args.target)?;
-    // Responses are read, since pairing makes framing surer, but not kept.
-    let http = http::Config { read_responses: true, ..config::http(&args.limits, false) };
+    // Responses are read, since pairing makes framing surer, but kept only for their values.
+    let carry = config::carry(&args.carry)?;
+    let http = http::Config {
+        read_responses: true,
+        emit_responses: carry.is_some(),
+        ..config::http(&args.limits, false)
+    };
     let reading = files.reading();
     let limits = config::reassembly(&args.limits)?;
     let source = Source::new(files, config::watch_file(&args.ports), http, limits);
@@ -67,7 +72,7 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
         ));
     }
 
-    let sending = Sending::new(&replays)?;
+    let sending = Sending::new(&replays)?.carrying(carry.as_ref());
     let shared = Shared::new(sending.consumers());
     if let Some(rounds) = args.rounds {
         let shared = shared.clone();
@@ -97,13 +102,15 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
     let timetable = Timetable::new(pace);
     let outlet = sending.spawn(timetable.clone(), run.events())?;
     let queue_bytes = usize::try_from(args.limits.queue_bytes)?;
-    let budgets =
-        Budgets::new(targets.len(), args.limits.queue.unwrap_or(queue::FILE), queue_bytes);
+    // What v1 gave is known from when it is read until it is needed: no further ahead than must be.
+    let ahead = if carry.is_some() { queue::LIVE } else { queue::FILE };
+    let budgets = Budgets::new(targets.len(), args.limits.queue.unwrap_or(ahead), queue_bytes);
     let intake = Intake::new(outlet, budgets, WhenFull::Block, admission, shared.clone())
         .limit(limit)
         .duration(duration, pace)
         .timetable(timetable)
         .with_v1_times(V1Times::new(shared.v1()))
+        .with_responses(carry.is_some())
         .with_ends();
     source.spawn(intake, shared, run.events())?;
     Ok(Running::new(run, || (), ending))

@@ -6,6 +6,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Subcommand};
 
 use super::capture_args::{CaptureArgs, LimitArgs};
+use super::carry_args::CarryArgs;
 use super::convert_args::ConvertArgs;
 use super::file_args::LogArgs;
 use super::filter_args::FilterArgs;
@@ -41,6 +42,9 @@ pub struct MirrorArgs {
     /// Where the copies go.
     #[command(flatten)]
     pub target: TargetArgs,
+    /// Which values of v2's answers go into later requests.
+    #[command(flatten)]
+    pub carry: CarryArgs,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -104,6 +108,9 @@ pub struct ReplayArgs {
     /// Where the copies go.
     #[command(flatten)]
     pub target: TargetArgs,
+    /// Which values of v2's answers go into later requests.
+    #[command(flatten)]
+    pub carry: CarryArgs,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,
