@@ -3,9 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
-use shadowtap::app::{self, Exit};
-use shadowtap::cli::Cli;
+use shadowtap::app::{self, Exit, settings};
+use shadowtap::cli::settings::Failure;
 
 /// Messages are made on one thread and dropped on another, which may run at idle priority: an allocator
 /// whose threads share no lock keeps the capture from waiting for it.
@@ -20,9 +19,13 @@ fn use_small_pages() {
 
 fn main() -> ExitCode {
     use_small_pages();
-    // Usage errors exit 2 here, with clap's own words.
-    let cli = Cli::parse();
-    match app::run(cli) {
+    let result = match settings::from_command_line(std::env::args_os().collect()) {
+        Ok((cli, started)) => app::run(cli, started),
+        // Usage errors exit 2 here, with clap's own words.
+        Err(Failure::Usage(error)) => error.exit(),
+        Err(Failure::File(problems)) => Err(settings::one_error(&problems)),
+    };
+    match result {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(error) => {
             // Nothing is left to do when even this cannot be written.

@@ -1,6 +1,8 @@
 //! `convert` of the real executable: what goes from format to format, what is said to be lost, and other
 //! people's tools on what it wrote.
 
+mod load_tools;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -259,6 +261,40 @@ fn a_file_is_made_whole_or_not_at_all() {
 }
 
 #[test]
+fn overwriting_loses_nothing_that_nobody_named() {
+    let dir = directory();
+    let (old, partial) = (file(&dir, "a.har", "old"), file(&dir, "a.har.partial", "recorded"));
+    let pcap = fixtures::path("post.pcap");
+    let done = run(&["convert", text(&pcap), text(&old), "--overwrite"]).expect_code(0);
+    assert!(done.stderr.contains("a.har.partial"), "it is said: {}", done.stderr);
+    assert_eq!(std::fs::read(&partial).expect("it"), b"recorded");
+    assert!(std::fs::read(&old).expect("it").starts_with(b"{\"log\""));
+    assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 2);
+}
+
+mod privileged {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_replaced_by_a_whole_file_is_not_emptied() {
+        let dir = directory();
+        let (old, pcap) = (file(&dir, "a.har", "old"), fixtures::path("post.pcap"));
+        std::os::unix::fs::chown(dir.path(), Some(65_532), Some(65_532)).expect("root");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("root");
+        let done = run(&["convert", text(&pcap), text(&old), "--overwrite"]).expect_code(2);
+        assert!(done.stderr.contains("cannot be replaced"), "{}", done.stderr);
+        assert_eq!(fs::read(&old).expect("it"), b"old");
+        // Nothing is lost where there was nothing.
+        let new = dir.path().join("b.har");
+        run(&["convert", text(&pcap), text(&new), "--overwrite"]).expect_code(0);
+        assert!(fs::read(&new).expect("it").starts_with(b"{\"log\""));
+        assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 2);
+    }
+}
+
+#[test]
 fn what_is_read_is_never_what_is_written() {
     let dir = directory();
     let pcap = std::fs::read(fixtures::path("post.pcap")).expect("a fixture");
@@ -314,37 +350,6 @@ fn recordings_are_compressed_record_by_record() {
             warcio.args(args).arg(dir.path().join("a.warc.gz")).output().expect("the script");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-}
-
-#[test]
-fn a_script_for_k6_is_one_and_targets_for_vegeta_hold_each_request() {
-    let dir = directory();
-    let mut sent = 0;
-    for name in ["methods", "post", "chunked", "pipelined"] {
-        let pcap = fixtures::path(&format!("{name}.pcap"));
-        let script = dir.path().join(format!("{name}.k6.js"));
-        let said = convert(&pcap, &script);
-        // k6 takes modules; so does node, by this name.
-        let module = dir.path().join(format!("{name}.mjs"));
-        std::fs::copy(&script, &module).expect("own directory");
-        let checked = Command::new("node").arg("--check").arg(&module).output().expect("node");
-        assert!(checked.status.success(), "{name}: {}", String::from_utf8_lossy(&checked.stderr));
-        let targets = dir.path().join(format!("{name}.vegeta"));
-        let of_vegeta = convert(&pcap, &targets);
-        assert_eq!(said["converted"]["requests"], of_vegeta["converted"]["requests"]);
-        let lines = fixtures::json_lines(&std::fs::read(&targets).expect("a file"));
-        assert_eq!(said["converted"]["requests"], lines.len(), "{name}");
-        for line in &lines {
-            let keys: Vec<&String> = line.as_object().expect("an object").keys().collect();
-            let known =
-                |key: &&&String| ["method", "url", "header", "body"].contains(&key.as_str());
-            assert!(keys.iter().all(|key| known(&key)), "{line}");
-            assert!(line["url"].as_str().is_some_and(|url| url.starts_with("http://")), "{line}");
-            assert!(line["header"]["Host"].is_array(), "{line}");
-        }
-        sent += lines.len();
-    }
-    assert!(sent > 20, "{sent}");
 }
 
 #[test]

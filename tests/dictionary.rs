@@ -188,3 +188,22 @@ fn what_is_no_dictionary_and_what_is_not_packed_are_refused() {
     assert!(finished.expect_code(2).stderr.contains("--record"));
     assert!(trained.plain.exists());
 }
+
+mod privileged {
+    use super::*;
+
+    #[test]
+    fn a_recording_says_which_dictionary_it_was_packed_with() {
+        let trained = Trained::new();
+        let (file, dictionary) = (trained.dir.path().join("x.warc.zst"), &trained.file);
+        let recording = Run::new(["record", "-i", "lo", "-p", "9", "--duration", "100ms", "-o"])
+            .args([&file])
+            .args(["--zstd-dictionary"])
+            .args([dictionary]);
+        recording.finish(PATIENCE).expect_code(0);
+        let unpacked = zstd(&["-q", "-d", "-c", "-D", dictionary.to_str().expect("UTF-8")], &file);
+        let text = String::from_utf8_lossy(&unpacked.stdout).into_owned();
+        let option = format!("option: zstd-dictionary={}\r\n", dictionary.display());
+        assert!(text.contains(&option), "{text}");
+    }
+}

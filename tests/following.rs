@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -61,15 +62,18 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
 
-/// Where the records begin that lie behind this many others.
+/// Where a recording goes on behind warcinfo and so many other records; in another format, behind as many exchanges.
 #[track_caller]
 fn record(bytes: &[u8], number: usize) -> usize {
-    let begins = match bytes.starts_with(b"WARC") {
-        true => memchr::memmem::find_iter(bytes, b"WARC/1.1\r\n").collect::<Vec<_>>(),
-        // Each gzip member begins as ours do.
-        false => memchr::memmem::find_iter(bytes, b"\x1f\x8b\x08\0\0\0\0\0\x04\xff").collect(),
-    };
-    begins[number]
+    let begins = |mark: &[u8]| memchr::memmem::find_iter(bytes, mark).collect::<Vec<_>>();
+    match bytes {
+        [b'W', ..] => begins(b"WARC/1.1\r\n")[number],
+        // Each gzip member begins as ours do, and so does each zstd frame.
+        [0x1f, ..] => begins(b"\x1f\x8b\x08\0\0\0\0\0\x04\xff")[number],
+        [0x28, ..] => begins(b"\x28\xb5\x2f\xfd")[number],
+        [b'{', ..] => begins(b"{\"startedDateTime\"")[number / 2],
+        _ => begins("\n🐵🙈🙉\n".as_bytes())[number - 2] + "\n🐵🙈🙉\n".len(),
+    }
 }
 
 #[track_caller]
@@ -79,7 +83,7 @@ fn inspect(path: &Path) -> Shadowtap {
 
 #[test]
 fn a_recording_is_listed_as_it_grows_until_it_has_its_name() {
-    for name in ["a.warc", "a.warc.gz"] {
+    for name in ["a.warc", "a.warc.gz", "a.warc.zst", "a.gor", "a.har"] {
         let mut growing = Growing::new(name);
         // warcinfo and the first exchange, to the last byte.
         let (first, second) = (record(&growing.bytes, 3), record(&growing.bytes, 5));
@@ -117,6 +121,72 @@ fn a_recording_is_replayed_as_it_grows() {
     let ledger = done.ledger();
     ledger.assert_balanced();
     assert_eq!((ledger.count("/requests/captured"), ledger.count("/damaged")), (5, 0));
+}
+
+#[test]
+fn a_replay_of_a_file_that_goes_quiet_ends_by_the_time_given() {
+    for pace in [["--speed", "1x"], ["--speed", "max"], ["--rate", "100/s"]] {
+        let v2 = V2::start(&Place::Host, LOCALHOST);
+        let mut growing = Growing::new("a.warc");
+        let first = record(&growing.bytes, 3);
+        growing.write_to(first);
+        let path = growing.path();
+        let flags = ["--to", &v2.url(), "--duration", "1s", "--json"];
+        let replay = Run::new(["replay", "--follow", text(&path)]).args(pace).args(flags);
+        let done = replay.finish(PATIENCE).expect_code(0);
+        let (least, most) = (Duration::from_millis(900), Duration::from_secs(4));
+        assert!(done.took >= least && done.took < most, "{pace:?}: {:?}", done.took);
+        assert_eq!(v2.received().len(), 1);
+        let ledger = done.ledger();
+        ledger.assert_balanced();
+        assert_eq!(ledger.count("/targets/0/answered/2xx"), 1, "{pace:?}: {}", ledger.0);
+    }
+}
+
+#[test]
+fn a_replay_of_a_file_that_goes_quiet_ends_at_a_signal() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 0)] {
+        let v2 = V2::start(&Place::Host, LOCALHOST);
+        let mut growing = Growing::new("a.warc");
+        let first = record(&growing.bytes, 3);
+        growing.write_to(first);
+        let path = growing.path();
+        let flags = ["--to", &v2.url(), "--drain", "60s", "--json"];
+        let replay = Run::new(["replay", "--follow", text(&path)]).args(flags).start();
+        v2.wait_for(1, PATIENCE);
+        let told = Instant::now();
+        replay.process.signal(signal);
+        let done = replay.finish(PATIENCE).expect_code(code);
+        // 100 ms, and what a busy machine needs to end a process and tell so.
+        assert!(told.elapsed() < Duration::from_secs(3), "{:?}", told.elapsed());
+        let ledger = done.ledger();
+        ledger.assert_balanced();
+        assert_eq!(ledger.count("/targets/0/answered/2xx"), 1, "{}", ledger.0);
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_yet_is_waited_for() {
+    let mut growing = Growing::new("a.warc");
+    let partial = growing.dir.path().join("a.warc.partial");
+    std::fs::remove_file(&partial).expect("own directory");
+    let listing = inspect(&growing.path());
+    listing.process.wait_stderr("waiting for", PATIENCE);
+    growing.file = File::create(&partial).expect("own directory");
+    let first = record(&growing.bytes, 3);
+    growing.write_to(first);
+    // Found by the name that it has in the making.
+    listing.process.wait_stdout("\"index\":0", PATIENCE);
+    growing.finish();
+    let done = listing.finish(PATIENCE).expect_code(0);
+    assert_eq!(done.text().lines().count(), 5, "{}", done.text());
+
+    // Nobody waits for ever: a signal ends it, with a word.
+    let waiting = inspect(&growing.dir.path().join("other.warc"));
+    waiting.process.wait_stderr("waiting for", PATIENCE);
+    waiting.process.signal(Signal::INT);
+    let done = waiting.finish(PATIENCE).expect_code(2);
+    assert!(done.stderr.contains("other.warc"), "{}", done.stderr);
 }
 
 #[test]

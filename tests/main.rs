@@ -4,6 +4,7 @@
 //! name where there is no root, so that they are never counted as passed.
 
 mod carry;
+mod config_file;
 mod convert;
 mod corpus;
 mod demo;

@@ -11,7 +11,10 @@ use shadowtap::record::{DamageKind, HarReader, Item, Kind, Limits, Next, Reader,
 
 use crate::support::PATIENCE;
 use crate::support::heap::most_during;
+use crate::support::netns::Place;
 use crate::support::shadowtap::Run;
+use crate::support::stage::LOCALHOST;
+use crate::support::v2::V2;
 
 /// A beginning, a part that comes again and again, and an end.
 struct Repeated {
@@ -182,6 +185,49 @@ fn outside_the_wanted_range_every_message_is_counted_and_every_hole_is_found() {
     changed[second_response + 20] ^= 1;
     assert_eq!(read_within(&changed, Some((1, 2))), all);
     assert!(read_within(&changed, Some((3, 3))).iter().any(|word| word.contains("digest")));
+}
+
+#[test]
+fn a_damaged_separator_outside_the_wanted_range_is_passed_as_within() {
+    let whole = recording(4, 10);
+    let second = memchr::memmem::find_iter(&whole, b"WARC/1.1\r\n").nth(4).expect("it");
+    let mut damaged = whole.clone();
+    damaged[second - 4..second].copy_from_slice(b"XXXX");
+    let within = read_within(&damaged, None);
+    assert_eq!(within, read_within(&whole, None), "it is the separator's own");
+    assert_eq!(read_within(&damaged, Some((2, 3))), read_within(&whole, Some((2, 3))));
+}
+
+#[test]
+fn what_is_after_the_first_is_after_the_first_message_of_all() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("a.warc");
+    // The first request was missed: the first message is its response, a second before the next request.
+    let whole = recording(3, 1);
+    let records: Vec<_> = memchr::memmem::find_iter(&whole, b"WARC/1.1\r\n").collect();
+    std::fs::write(&path, [&whole[..records[1]], &whole[records[2]..]].concat()).expect("own");
+    let path = path.to_str().expect("UTF-8");
+    let lines = |args: &[&str]| {
+        let run = Run::new(["inspect", path, "--json"]).args(args.iter().copied());
+        run.finish(PATIENCE).expect_code(0).text().lines().count()
+    };
+    for (until, requests, all) in [("500ms", 0, 1), ("1s", 1, 3), ("2s", 2, 5)] {
+        assert_eq!(lines(&["--until", until]), requests, "{until}");
+        assert_eq!(
+            lines(&["--until", until, "--method", "PUT"]),
+            requests,
+            "{until}, not skipping"
+        );
+        assert_eq!(lines(&["--until", until, "-p", "8080"]), requests, "{until}, of a port");
+        assert_eq!(lines(&["--until", until, "--responses"]), all, "{until}, with responses");
+        let v2 = V2::start(&Place::Host, LOCALHOST);
+        let args = ["replay", path, "--to", &v2.url(), "--methods", "all", "--speed", "max"];
+        Run::new(args).args(["--until", until]).finish(PATIENCE).expect_code(0);
+        assert_eq!(v2.received().len(), requests, "{until}, replayed");
+    }
+    // The table's times are since the same message.
+    let table = Run::new(["inspect", path]).finish(PATIENCE).expect_code(0).text();
+    assert!(table.lines().nth(1).is_some_and(|row| row.trim().starts_with("1.000000")), "{table}");
 }
 
 /// Runs a program, and prints the most KiB that it had in memory.

@@ -109,7 +109,8 @@ fn a_bad_value_is_answered_with_the_flag_and_an_example() {
 
 #[test]
 fn help_and_version_exit_0() {
-    for command in ["mirror", "record", "replay", "inspect", "convert", "doctor", "demo"] {
+    for command in ["mirror", "record", "replay", "inspect", "convert", "config", "doctor", "demo"]
+    {
         let help = run(&[command, "--help"]).expect_code(0);
         assert!(help.text().contains(&format!("Usage: shadowtap {command}")), "{}", help.text());
     }

@@ -48,7 +48,7 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Exit> {
     let watch = config::watch_file(&args.ports);
     let source = Source::new(files, watch, http, reassemble::Limits::default());
     // Before the rights are dropped: afterwards even root may not write everywhere.
-    let mut made = Made::create(&output, inputs, args.overwrite)?;
+    let made = Made::create(&output, inputs, args.overwrite)?;
     rights::drop_all(false)?;
     let info = WarcInfo {
         run: run_name(),
@@ -64,9 +64,14 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Exit> {
     let sink = Sink::new(made.writer()?, format);
     let conversion = Conversion::new(exporter, sink, packer_of(format)?, secrets.prepare());
     let (result, summary) = conversion.read(source, &name).with_context(cannot)?;
-    made.finish().with_context(cannot)?;
-    let text = summary.text(kind_of(format), &names, &name);
-    match (args.json, made.is_stdout()) {
+    let is_stdout = made.is_stdout();
+    let got = made.finish().with_context(cannot)?;
+    let got = got.map_or_else(|| name.clone(), |path| path.display().to_string());
+    if got != name && !args.overwrite {
+        terminal::say(&format!("somebody else made {name} meanwhile; the file is {got}"));
+    }
+    let text = summary.text(kind_of(format), &names, &got);
+    match (args.json, is_stdout) {
         (true, false) => terminal::put(&serde_json::to_string(&summary)?),
         (true, true) => terminal::say(&serde_json::to_string(&summary)?),
         (false, _) => terminal::say(&text),

@@ -1,21 +1,28 @@
 //! A file that is read while somebody writes it.
 //!
-//! In: its name. Out: its bytes, as they come. Guaranteed: it ends when what was opened no longer has that name and was
-//! read to its end (a recording that got its own name, a capture that was rotated away), when it became shorter, or
-//! when somebody says stop; never before. A recording may be named as it will be when it is finished.
+//! In: its name. Out: its bytes, as they come. Guaranteed: one that is not there yet is waited for; it ends when what was
+//! opened no longer has that name and was read to its end (a recording that got its own name, a capture that was rotated
+//! away), when it became shorter or is written anew, as far as that can be seen, or soon after somebody says stop; never
+//! before. A recording may be named as it will be when it is finished.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::terminal;
 use crate::record::names::partial;
 
-/// How often it is looked whether there is more.
+/// How often it is looked whether there is more, and whether somebody says stop: a signal handler can wake nobody.
 const EVERY: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(20);
+
+/// So many bytes before the place that was read to are compared with what was read there: all that shows when a file was
+/// cut and has grown past that place since.
+const COMPARED: usize = 64;
 
 /// Says that a file is not to be followed any further.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +48,18 @@ impl Stop {
     fn is_said(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
+
+    /// Waits so long, or until it is said.
+    fn wait(&self, most: Duration) {
+        let until = Instant::now() + most;
+        while !self.is_said() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(LOOK));
+        }
+    }
 }
 
 /// See the module's description.
@@ -50,25 +69,26 @@ pub struct Following {
     path: PathBuf,
     id: (u64, u64),
     read: u64,
+    /// The last of it.
+    last: Vec<u8>,
+    /// Whether it is another file by now, though it has name and number of the first.
+    is_another: bool,
     stop: Stop,
 }
 
 impl Following {
     /// Opens a regular file by what it is called in the making, or else by its name: an older one may have that still.
+    /// Waits for it where its directory is there.
     pub fn open(path: &str, stop: Stop) -> io::Result<Self> {
-        let path = Path::new(path);
-        let making = partial(path);
-        let (file, path) = match File::open(&making) {
-            Err(error) if error.kind() == ErrorKind::NotFound => (File::open(path)?, path.into()),
-            file => (file?, making),
-        };
+        let (file, path) = wait_for(Path::new(path), &stop)?;
         let meta = file.metadata()?;
         if !meta.is_file() {
             return Err(io::Error::other(
                 "only a file can be followed; a pipe is read as it comes anyway",
             ));
         }
-        Ok(Self { file, path, id: (meta.dev(), meta.ino()), read: 0, stop })
+        let id = (meta.dev(), meta.ino());
+        Ok(Self { file, path, id, read: 0, last: Vec::new(), is_another: false, stop })
     }
 
     /// Whether nothing will come behind what is there now.
@@ -81,6 +101,72 @@ impl Following {
         };
         self.stop.is_said() || is_gone
     }
+
+    /// Whether what was read is no longer there: said once.
+    fn has_changed(&mut self) -> io::Result<bool> {
+        if self.is_another {
+            return Ok(true);
+        }
+        let how = if self.file.metadata()?.len() < self.read {
+            "became shorter"
+        } else if self.is_written_anew()? {
+            "was cut and written anew"
+        } else {
+            return Ok(false);
+        };
+        tracing::warn!("{} {how}; it is followed no further", self.path.display());
+        self.is_another = true;
+        Ok(true)
+    }
+
+    fn is_written_anew(&self) -> io::Result<bool> {
+        let mut now = [0; COMPARED];
+        let Some(now) = now.get_mut(..self.last.len()) else { return Ok(false) };
+        match self.file.read_exact_at(now, self.read.saturating_sub(self.last.len() as u64)) {
+            Ok(()) => Ok(*now != *self.last),
+            // It became shorter this moment.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn note(&mut self, bytes: &[u8]) {
+        self.read += bytes.len() as u64;
+        let tail = bytes.get(bytes.len().saturating_sub(COMPARED)..).unwrap_or_default();
+        let too_much = (self.last.len() + tail.len()).saturating_sub(COMPARED);
+        self.last.drain(..too_much.min(self.last.len()));
+        self.last.extend_from_slice(tail);
+    }
+}
+
+/// Opens the file in the making or the finished one, as soon as there is one.
+fn wait_for(path: &Path, stop: &Stop) -> io::Result<(File, PathBuf)> {
+    let making = partial(path);
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut is_said = false;
+    loop {
+        let mut missing = io::Error::from(ErrorKind::NotFound);
+        // Looked at in this order, so that one that gets its name in between is found.
+        for name in [making.as_path(), path] {
+            match File::open(name) {
+                Ok(file) => return Ok((file, name.to_owned())),
+                Err(error) if error.kind() == ErrorKind::NotFound => missing = error,
+                Err(error) => return Err(error),
+            }
+        }
+        if stop.is_said() || !fs::metadata(dir).is_ok_and(|meta| meta.is_dir()) {
+            return Err(missing);
+        }
+        if !is_said {
+            terminal::say(&format!(
+                "waiting for {} or {}; neither is there yet",
+                path.display(),
+                making.display()
+            ));
+            is_said = true;
+        }
+        stop.wait(EVERY);
+    }
 }
 
 impl Read for Following {
@@ -88,16 +174,15 @@ impl Read for Following {
         loop {
             // Asked first: what was written before it was over is read all the same.
             let is_over = self.is_over();
+            if self.has_changed()? {
+                return Ok(0);
+            }
             let len = self.file.read(buffer)?;
-            self.read += len as u64;
+            self.note(buffer.get(..len).unwrap_or_default());
             if len > 0 || is_over || buffer.is_empty() {
                 return Ok(len);
             }
-            if self.file.metadata()?.len() < self.read {
-                tracing::warn!("{} became shorter; it is followed no further", self.path.display());
-                return Ok(0);
-            }
-            std::thread::sleep(EVERY);
+            self.stop.wait(EVERY);
         }
     }
 }
@@ -188,5 +273,44 @@ mod tests {
         following.read_exact(&mut seen).expect("what is there");
         File::create(&name).expect("cut to nothing");
         assert_eq!(following.read(&mut seen).expect("an end"), 0);
+    }
+
+    #[test]
+    fn a_file_that_was_cut_and_has_grown_past_its_place_is_followed_no_further() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let name = dir.path().join("a.log");
+        // As it is written anew, what was read is longer or shorter than what is compared.
+        for (before, after) in [(10, 11), (100, 1000), (COMPARED, COMPARED + 1)] {
+            fs::write(&name, "a".repeat(before)).expect("own directory");
+            let mut following =
+                Following::open(name.to_str().expect("UTF-8"), Stop::default()).expect("it");
+            let mut seen = vec![0; before];
+            following.read_exact(&mut seen).expect("what is there");
+            fs::write(&name, "b".repeat(after)).expect("own directory");
+            for _ in 0..2 {
+                assert_eq!(following.read(&mut seen).expect("an end"), 0, "{before} {after}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_read_in_small_parts_is_compared_as_a_whole() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let name = dir.path().join("a.log");
+        let text: String = (0..50).map(|n| format!("line {n}\n")).collect();
+        fs::write(&name, &text).expect("own directory");
+        let stop = Stop::default();
+        stop.stop();
+        let mut following = Following::open(name.to_str().expect("UTF-8"), stop).expect("it");
+        let (mut read, mut part) = (Vec::new(), [0; 7]);
+        loop {
+            match following.read(&mut part).expect("a part") {
+                0 => break,
+                len => read.extend_from_slice(&part[..len]),
+            }
+            assert!(text.as_bytes()[..read.len()].ends_with(&following.last));
+            assert_eq!(following.last.len(), read.len().min(COMPARED));
+        }
+        assert_eq!(read, text.as_bytes());
     }
 }

@@ -12,8 +12,8 @@ use super::{Exit, terminal};
 use crate::capture::rights;
 use crate::cli::InspectArgs;
 use crate::cli::filter_args::FilterArgs;
+use crate::model::Message;
 use crate::model::ledger::{Passed, RecordsRead};
-use crate::model::{Message, Timestamp};
 use crate::shape::Filter;
 use crate::telemetry::body;
 use crate::telemetry::inspect::{push_json, push_table_head, push_table_row};
@@ -113,7 +113,7 @@ impl Wanted {
     }
 
     fn includes(&mut self, message: &Message) -> bool {
-        // Both look at every message: the range at the first of all, the filter at each request.
+        // The filter looks at every request, within the range or not.
         let (is_within, is_wanted) = (self.range.includes(message), self.filter.wants(message));
         if is_within && is_wanted {
             return true;
@@ -125,8 +125,10 @@ impl Wanted {
         false
     }
 
-    /// What was passed over, which is not among the messages. Responses count where they would be shown.
+    /// What is not among the messages: when all began, and what was passed over. Responses count where they would be
+    /// shown.
     fn pass(&mut self, seen: &Seen, responses: bool) {
+        self.range.begin(seen.first);
         self.requests += seen.out_of_range;
         self.responses += if responses { seen.responses_out_of_range } else { 0 };
     }
@@ -165,7 +167,6 @@ struct Listing {
     most_body: Option<usize>,
     /// Whether each message is to be seen at once.
     is_live: bool,
-    first: Option<Timestamp>,
     width: usize,
     text: Vec<u8>,
     /// Nobody reads any more (a closed pipe): success, there is nothing left to do.
@@ -181,15 +182,12 @@ impl Listing {
         let width = terminal_width().unwrap_or(WIDTH);
         let most = usize::try_from(args.max_body_print).unwrap_or(usize::MAX);
         let most_body = args.body.then_some(most);
-        let (first, is_closed) = (None, false);
         let is_live = args.follow || io::stdout().is_terminal();
-        Self { json: args.json, responses, most_body, is_live, first, width, text, is_closed }
+        Self { json: args.json, responses, most_body, is_live, width, text, is_closed: false }
     }
 
     fn add(&mut self, messages: &[Message], wanted: &mut Wanted) -> Flow {
         for message in messages.iter().filter(|m| self.responses || m.is_request()) {
-            // Times are shown since the first message of all.
-            let first = *self.first.get_or_insert(message.first_byte);
             if !wanted.includes(message) {
                 continue;
             }
@@ -197,6 +195,8 @@ impl Listing {
                 push_json(&mut self.text, message, self.most_body);
                 continue;
             }
+            // Times are shown since the first message of all, as those of the range are.
+            let first = wanted.range.first().unwrap_or(message.first_byte);
             push_table_row(&mut self.text, message, first, self.width);
             if let Some(most) = self.most_body {
                 body::push_lines(&mut self.text, message, most);

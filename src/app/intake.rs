@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use super::aside::Aside;
+use super::newest::Newer;
 use super::pipeline::Seen;
 use super::queue::{Budgets, Permits, WhenFull};
 use super::schedule::{Pace, Schedule, Timetable};
@@ -47,6 +48,8 @@ pub struct Intake {
     /// When what is queued will be due, where one target shall not wait for another beyond that.
     timetable: Option<Timetable>,
     admission: Admission,
+    /// Where a newer one comes from while it runs.
+    newer: Option<Newer<Admission>>,
     /// Requests to queue at most.
     limit: Option<u64>,
     /// How long requests are due from the first one to queue, and when those queued so far were: ahead of the
@@ -85,6 +88,7 @@ impl Intake {
             when_full,
             timetable: None,
             admission,
+            newer: None,
             limit: None,
             duration: None,
             is_over: false,
@@ -99,6 +103,12 @@ impl Intake {
             responses_shed: 0,
             shared,
         }
+    }
+
+    /// Takes over a newer admission when there is one, between two batches.
+    pub fn with_newer(mut self, newer: Newer<Admission>) -> Self {
+        self.newer = Some(newer);
+        self
     }
 
     /// Queues so many requests at most, then says that it is enough.
@@ -146,6 +156,9 @@ impl Intake {
     /// Takes messages as they were completed, publishes all counts, and sends what goes on.
     /// `counts` are those of the capture so far; what is decided here is filled in.
     pub fn take(&mut self, seen: Seen, counts: CaptureCounts) -> Flow {
+        if let Some(newer) = self.newer.as_mut().and_then(Newer::take) {
+            self.admission = newer;
+        }
         let mut batch = Vec::with_capacity(seen.messages.len());
         if !self.is_enough() {
             self.requests.captured += seen.out_of_range;

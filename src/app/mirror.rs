@@ -7,6 +7,7 @@ use super::Exit;
 use super::aside::Aside;
 use super::intake::Intake;
 use super::live::Live;
+use super::newest::{Newest, newest};
 use super::pipeline::Pipeline;
 use super::queue::{self, Budget, Budgets, Permit, WhenFull};
 use super::record::{info, plan};
@@ -14,11 +15,12 @@ use super::running::Running;
 use super::schedule::{Pace, Timetable};
 use super::secrets::Secrets;
 use super::sending::Sending;
+use super::settings::Started;
 use super::shared::{Consumer, Shared};
 use super::supervise::{Event, Run, Whole, run_name, spawn};
-use super::{signals, terminal};
+use super::{reload, signals, terminal};
 use crate::cli::capture_args::CaptureArgs;
-use crate::cli::{MirrorArgs, PriorityArg};
+use crate::cli::{Cli, Command, MirrorArgs, PriorityArg};
 use crate::model::Watch;
 use crate::record::{RecordTask, Recorder};
 use crate::replay::{Proxy, Target};
@@ -26,8 +28,8 @@ use crate::shape::{Admission, Methods};
 use crate::{config, http, reassemble};
 
 /// Mirrors until told to stop.
-pub fn run(args: &MirrorArgs) -> anyhow::Result<Exit> {
-    let running = Mirror::open(args)?.start()?;
+pub fn run(args: &MirrorArgs, started: Started) -> anyhow::Result<Exit> {
+    let running = Mirror::open(args)?.with_settings(started).start()?;
     let result = running.wait();
     running.run.print_ledger(args.json)?;
     result
@@ -47,6 +49,7 @@ pub struct Mirror<'a> {
     limits: reassemble::Limits,
     recorder: Option<(Recorder, Secrets)>,
     carries: bool,
+    started: Option<Started>,
 }
 
 impl<'a> Mirror<'a> {
@@ -90,7 +93,14 @@ impl<'a> Mirror<'a> {
             limits,
             recorder,
             carries: carry.is_some(),
+            started: None,
         })
+    }
+
+    /// Says what is in force while it runs, and reads its config file again when told to.
+    pub fn with_settings(mut self, started: Started) -> Self {
+        self.started = Some(started);
+        self
     }
 
     /// Starts capturing and sending, and says so.
@@ -108,6 +118,7 @@ impl<'a> Mirror<'a> {
             limits,
             recorder,
             carries,
+            started,
         } = self;
         let (messages, bytes) =
             (args.limits.queue.unwrap_or(queue::LIVE), usize::try_from(args.limits.queue_bytes)?);
@@ -125,7 +136,9 @@ impl<'a> Mirror<'a> {
             .with_progress(whole)
             .with_aside(task.is_some())
             .stop_after(args.capture.duration);
-        signals::install(run.events())?;
+        signals::install(run.events(), reload::is_wanted(started.as_ref()))?;
+        let (newest, newer) = newest();
+        let run = run.on_reload(reload::of(started, move |cli| admit(cli, &newest)));
         // After the signals: looking a name up may take its time. The ring holds what comes meanwhile.
         watch.excluded = config::excluded(&targets, proxy.as_ref(), &watch);
         let pipeline = Pipeline::new(watch, http, limits);
@@ -141,6 +154,7 @@ impl<'a> Mirror<'a> {
         let methods = admission.methods.clone();
         let intake = Intake::new(outlet, budgets, WhenFull::DropNewest, admission, shared.clone())
             .limit(args.capture.limit)
+            .with_newer(newer)
             .with_aside(aside)
             .with_responses(carries)
             .with_ends();
@@ -178,8 +192,19 @@ fn recorder(args: &MirrorArgs, run: &str) -> anyhow::Result<Option<(Recorder, Se
     };
     let plan = plan(file, how)?;
     let secrets = Secrets::new(&how.secrets)?;
-    let info = info(&args.capture, &args.limits, run, &secrets);
+    let info = info(&args.capture, &args.limits, how, run, &secrets);
     Ok(Some((Recorder::create(&plan, &info)?, secrets)))
+}
+
+/// Takes over which requests may be sent.
+pub fn admit(cli: &Cli, newest: &Newest<Admission>) -> anyhow::Result<()> {
+    let target = match &cli.command {
+        Command::Mirror(args) => &args.target,
+        Command::Replay(args) => &args.target,
+        _ => return Ok(()),
+    };
+    newest.set(config::admission(target)?);
+    Ok(())
 }
 
 /// Where copies go, for the start line.

@@ -5,6 +5,7 @@
 
 mod aside;
 mod carrying;
+mod config_command;
 pub mod convert;
 pub mod demo;
 pub mod doctor;
@@ -17,20 +18,25 @@ pub mod live;
 mod made;
 mod merge;
 pub mod mirror;
+mod newest;
 pub mod pipeline;
 pub mod priority;
 mod queue;
 pub mod record;
 pub mod recordings;
+pub mod reload;
 pub mod replay;
 pub mod rounds;
 pub mod running;
 pub mod schedule;
 mod secrets;
 mod sending;
+pub mod settings;
+mod settings_report;
 pub mod shared;
 pub mod signals;
 pub mod source;
+mod state_file;
 pub mod stored;
 pub mod supervise;
 pub mod terminal;
@@ -62,14 +68,15 @@ impl Exit {
 }
 
 /// Does what the user asked for.
-pub fn run(cli: Cli) -> anyhow::Result<Exit> {
+pub fn run(cli: Cli, started: settings::Started) -> anyhow::Result<Exit> {
     logs::init(&cli.log, cli.log_json)?;
     match cli.command {
-        Command::Mirror(args) => mirror::run(&args),
-        Command::Record(args) => record::run(&args),
-        Command::Replay(args) => replay::run(&args),
+        Command::Mirror(args) => mirror::run(&args, started),
+        Command::Record(args) => record::run(&args, started),
+        Command::Replay(args) => replay::run(&args, started),
         Command::Inspect(args) => inspect::run(&args),
         Command::Convert(args) => convert::run(&args),
+        Command::Config(args) => config_command::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Demo(args) => demo::run(&args),
     }

@@ -22,6 +22,8 @@ pub struct Seen {
     pub out_of_range: u64,
     /// Responses of which the same is true.
     pub responses_out_of_range: u64,
+    /// When the first message of all began, whether it is among the messages or not; from then on in each of these.
+    pub first: Option<Timestamp>,
 }
 
 impl From<Vec<Message>> for Seen {
@@ -91,8 +93,8 @@ impl Pipeline {
     /// The same, and the connections that ended.
     pub fn seen(&mut self) -> Seen {
         let handler = self.reassembler.handler();
-        let (ended, answered) = (handler.ended(), handler.answered());
-        Seen { messages: handler.drain().collect(), ended, answered, ..Seen::default() }
+        let (ended, answered, first) = (handler.ended(), handler.answered(), handler.first());
+        Seen { messages: handler.drain().collect(), ended, answered, first, ..Seen::default() }
     }
 
     /// What was counted so far.

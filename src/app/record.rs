@@ -14,9 +14,10 @@ use super::mirror::describe;
 use super::pipeline::Pipeline;
 use super::queue::{self, Budgets, WhenFull};
 use super::secrets::Secrets;
+use super::settings::Started;
 use super::shared::{Consumer, Shared};
 use super::supervise::{Event, Run, Whole, run_name, spawn};
-use super::{signals, terminal};
+use super::{reload, signals, terminal};
 use crate::cli::RecordArgs;
 use crate::cli::capture_args::{CaptureArgs, LimitArgs};
 use crate::cli::recording_args::RecordingArgs;
@@ -25,7 +26,7 @@ use crate::model::zstd::MAX_DICTIONARY;
 use crate::record::{Dictionary, Plan, RecordTask, Recorder, WarcInfo};
 
 /// Records until told to stop.
-pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
+pub fn run(args: &RecordArgs, started: Started) -> anyhow::Result<Exit> {
     let name = run_name();
     let live = config::live(&args.capture, true)?;
     let http = config::http(&args.limits, true);
@@ -34,7 +35,8 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let secrets = Secrets::new(&args.recording.secrets)?;
     // Before the rights are dropped: afterwards even root may not write everywhere.
     let plan = plan(&args.output, &args.recording)?;
-    let recorder = Recorder::create(&plan, &info(&args.capture, &args.limits, &name, &secrets))?;
+    let info = info(&args.capture, &args.limits, &args.recording, &name, &secrets);
+    let recorder = Recorder::create(&plan, &info)?;
     let capture = Live::open(&live)?;
     let pipeline = Pipeline::new(watch, http, limits);
 
@@ -45,7 +47,9 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<Exit> {
     let shared = Shared::new(vec![Consumer::Recording(task.counts())]);
     let whole = Whole::live(args.capture.limit, args.capture.duration);
     let run = Run::new(name, shared.clone()).with_progress(whole).stop_after(args.capture.duration);
-    signals::install(run.events())?;
+    signals::install(run.events(), reload::is_wanted(Some(&started)))?;
+    // Nothing of a recording can change under way.
+    let run = run.on_reload(reload::of(Some(started), |_| Ok(())));
     let budgets = Budgets::new(
         1,
         args.limits.queue.unwrap_or(queue::FILE),
@@ -95,19 +99,28 @@ pub fn plan(output: &Path, args: &RecordingArgs) -> anyhow::Result<Plan> {
 }
 
 /// What the files say about the recording.
-pub fn info(capture: &CaptureArgs, limits: &LimitArgs, run: &str, secrets: &Secrets) -> WarcInfo {
+pub fn info(
+    capture: &CaptureArgs,
+    limits: &LimitArgs,
+    recording: &RecordingArgs,
+    run: &str,
+    secrets: &Secrets,
+) -> WarcInfo {
     let ports: Vec<_> = capture.ports.iter().map(u16::to_string).collect();
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut options = vec![
+        ("ports".into(), ports.join(",")),
+        ("max-body".into(), limits.max_body.to_string()),
+        ("secrets".into(), secrets.name().into()),
+    ];
+    let dictionary = recording.zstd_dictionary.as_ref().map(|path| path.display().to_string());
+    options.extend(dictionary.map(|name| ("zstd-dictionary".into(), name)));
     WarcInfo {
         run: run.to_owned(),
         host,
         source: capture.interfaces.join(", "),
         filter: capture.filter.clone().unwrap_or_default(),
-        options: vec![
-            ("ports".into(), ports.join(",")),
-            ("max-body".into(), limits.max_body.to_string()),
-            ("secrets".into(), secrets.name().into()),
-        ],
+        options,
         started: now(),
     }
 }

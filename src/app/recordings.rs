@@ -26,7 +26,7 @@ const MOST_OUTSIDE: u64 = 4096;
 pub struct Recordings {
     http: Config,
     ports: Vec<u16>,
-    /// What of the files need not be looked at closely.
+    /// What of the files need not be looked at closely; knows when the first message began.
     range: Range,
     threads: Threads,
     records: RecordsRead,
@@ -92,7 +92,7 @@ impl Recordings {
             match step {
                 Step::Next(Next::Item(Item::Message(stored))) => {
                     if let Some(message) = self.message(stored, name) {
-                        self.range.includes(&message);
+                        self.range.begin(Some(message.first_byte));
                         batch.add(message);
                     }
                 }
@@ -111,18 +111,21 @@ impl Recordings {
                     if let Some(reader) = reader {
                         self.end(name, &reader);
                     }
-                    let is_enough = sink(batch.take(), self.counts(&merge)) == Flow::Enough;
+                    let is_enough =
+                        sink(self.take(&mut batch), self.counts(&merge)) == Flow::Enough;
                     faults.note(fault, merge.has_more());
                     if is_enough {
                         return Flow::Enough;
                     }
                 }
             }
-            if batch.is_full(full) && sink(batch.take(), self.counts(&merge)) == Flow::Enough {
+            if batch.is_full(full)
+                && sink(self.take(&mut batch), self.counts(&merge)) == Flow::Enough
+            {
                 return Flow::Enough;
             }
         }
-        sink(batch.take(), self.counts(&merge))
+        sink(self.take(&mut batch), self.counts(&merge))
     }
 
     /// A file is over.
@@ -140,6 +143,11 @@ impl Recordings {
         let wanted =
             self.http.max_body.map_or(0, |max| max.saturating_mul(2).saturating_add(1 << 20));
         Limits { max_block_bytes: default.max(wanted) }
+    }
+
+    /// What was read and not yet handed on, and when all began.
+    fn take(&self, batch: &mut Batch) -> Seen {
+        Seen { first: self.range.first(), ..batch.take() }
     }
 
     /// Those of the files that are over, and of those that are being read.

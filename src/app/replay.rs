@@ -8,17 +8,19 @@ use super::Exit;
 use super::files::Files;
 use super::follow::Stop;
 use super::intake::Intake;
-use super::mirror::{names, sent};
+use super::mirror::{admit, names, sent};
+use super::newest::newest;
 use super::queue::{self, Budgets, WhenFull};
 use super::rounds::Range;
 use super::running::Running;
 use super::schedule::{Pace, Rate, Timetable};
 use super::sending::Sending;
+use super::settings::Started;
 use super::shared::{Reading, Shared};
 use super::source::Source;
 use super::supervise::{Run, Whole, run_name};
 use super::v1_times::V1Times;
-use super::{signals, terminal};
+use super::{reload, signals, terminal};
 use crate::capture::rights;
 use crate::cli::ReplayArgs;
 use crate::cli::units::{Rates, Rounds, Speed};
@@ -26,24 +28,30 @@ use crate::replay::Order;
 use crate::{config, http};
 
 /// Replays files.
-pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
+pub fn run(args: &ReplayArgs, started: Started) -> anyhow::Result<Exit> {
     if args.rounds.is_some() && args.files.iter().any(|file| file == "-") {
         bail!("--loop reads the files again, and standard input can be read only once");
     }
     let logs = config::logs(&args.logs)?;
+    let stop = Stop::default();
     let files = match args.follow {
-        // A run that is told to stop does not wait for its files.
-        true => Files::open_following(&args.files, logs, Stop::default())?,
+        true => Files::open_following(&args.files, logs, stop.clone())?,
         false => Files::open(&args.files, logs)?,
     };
-    let running = start(args, files)?;
+    let running = start(args, files, stop, Some(started))?;
     let result = running.wait();
     running.run.print_ledger(args.json)?;
     result
 }
 
-/// Starts replaying these files, whatever `args.files` says.
-pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
+/// Starts replaying these files, whatever `args.files` says. `stop` ends one that is followed when the run is told to
+/// stop.
+pub fn start(
+    args: &ReplayArgs,
+    files: Files,
+    stop: Stop,
+    started: Option<Started>,
+) -> anyhow::Result<Running> {
     let name = run_name();
     let mut replays = config::replays(&args.target, &name)?;
     let family = files.family();
@@ -91,13 +99,16 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
         Pace::Max | Pace::Live => {}
     }
     let mut run = Run::new(name, shared.clone()).of_file();
-    if matches!(pace, Pace::Max) {
+    // A file that goes quiet gives no request that would be beyond the schedule's end.
+    if args.follow || matches!(pace, Pace::Max) {
         run = run.stop_after(args.duration);
     }
     let run = run.with_progress(whole(args, limit, reading));
     // Everything is open now, and what follows reads a file that may be hostile.
     rights::drop_all(false).context("cannot drop the rights of this process")?;
-    signals::install(run.events())?;
+    signals::install(run.events(), reload::is_wanted(started.as_ref()))?;
+    let (newest, newer) = newest();
+    let run = run.on_reload(reload::of(started, move |cli| admit(cli, &newest)));
     let ending = sending.ending(args.target.drain);
     let timetable = Timetable::new(pace);
     let outlet = sending.spawn(timetable.clone(), run.events())?;
@@ -109,11 +120,12 @@ pub fn start(args: &ReplayArgs, files: Files) -> anyhow::Result<Running> {
         .limit(limit)
         .duration(duration, pace)
         .timetable(timetable)
+        .with_newer(newer)
         .with_v1_times(V1Times::new(shared.v1()))
         .with_responses(carry.is_some())
         .with_ends();
     source.spawn(intake, shared, run.events())?;
-    Ok(Running::new(run, || (), ending))
+    Ok(Running::new(run, move || stop.stop(), ending))
 }
 
 /// What tells how much is done.
@@ -129,7 +141,8 @@ fn whole(args: &ReplayArgs, limit: Option<u64>, reading: Reading) -> Whole {
     }
 }
 
-fn pace(args: &ReplayArgs) -> anyhow::Result<Pace> {
+/// The pace that the flags ask for.
+pub fn pace(args: &ReplayArgs) -> anyhow::Result<Pace> {
     if let Some(Rates { from, to }) = args.rate {
         let over = match (args.over, from == to) {
             (Some(over), false) => over,

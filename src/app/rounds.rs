@@ -26,8 +26,19 @@ impl Range {
         Self { from, until, first: None }
     }
 
+    /// Notes when the first message of all began: the first that was complete, a response or not, looked at or not.
+    pub fn begin(&mut self, first: Option<Timestamp>) {
+        self.first = self.first.or(first);
+    }
+
+    /// When that was.
+    pub fn first(&self) -> Option<Timestamp> {
+        self.first
+    }
+
     /// Takes out what lies outside, and counts the requests among it.
     pub fn apply(&mut self, seen: &mut Seen) {
+        self.begin(seen.first);
         if self.from.is_none() && self.until.is_none() {
             return;
         }
@@ -40,9 +51,8 @@ impl Range {
         }
     }
 
-    /// Whether it lies within; the first one asked about is the first of all.
-    pub fn includes(&mut self, message: &Message) -> bool {
-        self.first.get_or_insert(message.first_byte);
+    /// Whether it lies within.
+    pub fn includes(&self, message: &Message) -> bool {
         self.times().is_none_or(|times| times.contains(&message.first_byte))
     }
 
@@ -134,7 +144,18 @@ mod tests {
             message
         };
         let messages = seconds.iter().map(message).collect();
-        Seen { messages, ended: vec![1], ..Seen::default() }
+        let first = seconds.first().map(|&at| Timestamp::from_parts(at, 0));
+        Seen { messages, ended: vec![1], first, ..Seen::default() }
+    }
+
+    #[test]
+    fn what_is_after_the_first_is_after_the_first_of_all_though_it_is_not_handed_on() {
+        let until = Some(Moment::After(Duration::from_secs(10)));
+        let mut range = Range::new(None, until);
+        let mut seen = Seen { first: Some(Timestamp::from_parts(95, 0)), ..seen(&[100, 105, 106]) };
+        range.apply(&mut seen);
+        assert_eq!((seen.messages.len(), seen.out_of_range), (2, 1));
+        assert_eq!(range.first(), Some(Timestamp::from_parts(95, 0)));
     }
 
     #[test]

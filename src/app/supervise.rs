@@ -31,6 +31,8 @@ pub enum Event {
     Interrupt,
     /// SIGTERM.
     Terminate,
+    /// SIGHUP: the config file is to be read again.
+    Reload,
     /// The capture thread is done, and how.
     CaptureEnded(anyhow::Result<()>),
     /// The replayer or recorder is done, and how.
@@ -87,6 +89,8 @@ pub struct Run {
     is_file: bool,
     /// Whether something is recorded beside it, whose end is waited for and ends nothing.
     has_aside: bool,
+    /// Reads the config file again.
+    reload: Option<Box<dyn Fn()>>,
 }
 
 impl Run {
@@ -104,6 +108,7 @@ impl Run {
             whole: Whole::Unknown,
             is_file: false,
             has_aside: false,
+            reload: None,
         }
     }
 
@@ -123,6 +128,12 @@ impl Run {
     /// Something is recorded beside it: its end is waited for too.
     pub fn with_aside(mut self, has_aside: bool) -> Self {
         self.has_aside = has_aside;
+        self
+    }
+
+    /// Does this on SIGHUP, on the main thread.
+    pub fn on_reload(mut self, reload: Option<Box<dyn Fn()>>) -> Self {
+        self.reload = reload;
         self
     }
 
@@ -175,6 +186,7 @@ impl Run {
                         give_up_at = Some(Instant::now() + LAST_WAIT);
                     }
                 }
+                Some(Event::Reload) => self.reload.iter().for_each(|reload| reload()),
                 Some(Event::CaptureEnded(result)) => {
                     capturing = false;
                     stop_at = None;

@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Subcommand};
 
 use super::capture_args::{CaptureArgs, LimitArgs};
 use super::carry_args::CarryArgs;
+use super::config_args::{ConfigArgs, FileArgs};
 use super::convert_args::ConvertArgs;
 use super::file_args::LogArgs;
 use super::filter_args::FilterArgs;
@@ -27,6 +28,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Write recordings or capture files in another format, and say what that cannot hold.
     Convert(ConvertArgs),
+    /// Check a config file, or show what is in force and where it comes from.
+    Config(ConfigArgs),
     /// Say why nothing would be seen, and what to do about it.
     Doctor(DoctorArgs),
     /// Show all of it on this machine: a service, its shadow, a client, the mirror.
@@ -36,6 +39,9 @@ pub enum Command {
 /// Sniff live traffic and send a copy of each request to v2.
 #[derive(Debug, Args)]
 pub struct MirrorArgs {
+    /// Where flags may come from.
+    #[command(flatten)]
+    pub file: FileArgs,
     /// What to capture.
     #[command(flatten)]
     pub capture: CaptureArgs,
@@ -68,6 +74,9 @@ pub struct MirrorArgs {
 /// Sniff live traffic into a file.
 #[derive(Debug, Args)]
 pub struct RecordArgs {
+    /// Where flags may come from.
+    #[command(flatten)]
+    pub file: FileArgs,
     /// What to capture.
     #[command(flatten)]
     pub capture: CaptureArgs,
@@ -89,6 +98,9 @@ pub struct RecordArgs {
 /// Send what is in recordings or capture files to v2.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
+    /// Where flags may come from.
+    #[command(flatten)]
+    pub file: FileArgs,
     /// Captures (pcap, pcapng) or recordings (WARC, .gor, HAR, access logs), plain or compressed; `-` is standard input. Several
     /// captures are read in this order as one (a connection may go on in the next), several recordings by time.
     #[arg(value_name = "FILE", required = true)]
@@ -153,6 +165,9 @@ pub struct ReplayArgs {
 /// Show the HTTP messages in recordings or capture files.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
+    /// Where flags may come from.
+    #[command(flatten)]
+    pub file: FileArgs,
     /// Captures (pcap, pcapng) or recordings (WARC, .gor, HAR, access logs), plain or compressed; `-` is standard input. Several
     /// captures are read in this order as one (a connection may go on in the next), several recordings by time.
     #[arg(value_name = "FILE", required = true)]

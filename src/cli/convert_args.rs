@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 
+use super::config_args::FileArgs;
 use super::file_args::LogArgs;
 use super::secret_args::SecretArgs;
 use super::units;
@@ -12,6 +13,9 @@ use super::units;
 /// Write what is in recordings or capture files in another format, and say what that cannot hold.
 #[derive(Debug, Args)]
 pub struct ConvertArgs {
+    /// Where flags may come from.
+    #[command(flatten)]
+    pub file: FileArgs,
     /// What to read (pcap, pcapng, WARC, .gor, HAR, access logs; plain or compressed; `-` is standard input), and last the
     /// file to write: .warc, .warc.gz, .warc.zst, .gor, .gor.gz, .har, .curl or .sh, .k6.js, .vegeta; `-` is standard
     /// output, with --format.

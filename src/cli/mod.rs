@@ -5,11 +5,13 @@
 
 pub mod capture_args;
 pub mod carry_args;
+pub mod config_args;
 pub mod convert_args;
 pub mod file_args;
 pub mod filter_args;
 pub mod recording_args;
 pub mod secret_args;
+pub mod settings;
 pub mod target_args;
 pub mod units;
 

@@ -12,7 +12,9 @@ use super::pairing::Pairing;
 use super::reader::Config;
 use super::side::{Partial, State};
 use crate::model::ledger::{HttpCounts, Skipped};
-use crate::model::{Anomaly, Answered, CloseReason, FlowInfo, Gap, Message, Piece, Side};
+use crate::model::{
+    Anomaly, Answered, CloseReason, FlowInfo, Gap, Message, Piece, Side, Timestamp,
+};
 
 /// Who is told, and what is counted: passed through every call.
 pub(super) struct Context<'a> {
@@ -21,6 +23,7 @@ pub(super) struct Context<'a> {
     pub counts: &'a mut HttpCounts,
     pub out: &'a mut Vec<Message>,
     pub answered: &'a mut Vec<Answered>,
+    pub first: &'a mut Option<Timestamp>,
 }
 
 impl Context<'_> {

@@ -132,6 +132,7 @@ impl Connection {
         cx.counts.open = cx.counts.open.saturating_sub(open.wire);
         cx.counts.messages += open.wire;
         let message = open.into_message(cx.info, flaw);
+        cx.first.get_or_insert(message.first_byte);
         if message.is_request() {
             cx.out.push(message);
             return;

@@ -2,7 +2,7 @@
 //!
 //! In: the parsed head, then bytes of the body and holes. Out: a [`Message`]. Guaranteed: a body over
 //! the limit is not kept (its memory is given back at once) but still followed to its end, so that
-//! the messages behind it are found; nor is what follows a hole: what is kept is always the message's beginning; nothing is allocated on the word of a Content-Length alone.
+//! the messages behind it are found; nor is what follows a hole: what is kept, hashed and counted as its body is always the message's beginning; nothing is allocated on the word of a Content-Length alone.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -140,15 +140,18 @@ impl Open {
             }
             Body::UntilClose => Fed::More,
             Body::Chunked(chunked) => {
-                let keep = self.is_kept && !self.is_missing_bytes;
+                let (is_kept, is_beyond_hole) = (self.is_kept, self.is_missing_bytes);
                 let decoded = &mut self.decoded;
                 let (hasher, body_len) = (&mut self.hasher, &mut self.body_len);
                 let fed = chunked.feed(input, |data| {
+                    if is_beyond_hole {
+                        return;
+                    }
                     *body_len += data.len() as u64;
                     if let Some(hasher) = hasher {
                         hasher.update(data);
                     }
-                    if keep {
+                    if is_kept {
                         decoded.extend_from_slice(data);
                     }
                 });
@@ -204,13 +207,16 @@ impl Open {
     /// Accounts for body bytes as they were on the wire.
     fn take(&mut self, bytes: &[u8], config: &Config) {
         self.wire += bytes.len() as u64;
+        if self.is_missing_bytes {
+            return;
+        }
         if !self.is_chunked {
             self.body_len += bytes.len() as u64;
             if let Some(hasher) = &mut self.hasher {
                 hasher.update(bytes);
             }
         }
-        if !self.is_kept || self.is_missing_bytes {
+        if !self.is_kept {
             return;
         }
         self.raw.extend_from_slice(bytes);
@@ -272,6 +278,8 @@ impl Open {
             if self.is_doubtful || self.expects_continue {
                 self.raw.truncate(self.head_len);
                 self.decoded.clear();
+                self.body_len = 0;
+                self.hasher = self.hasher.map(|_| Sha256::new());
             }
             // Room for what never came.
             self.raw.shrink_to_fit();

@@ -48,6 +48,7 @@ pub struct HttpReader {
     out: Vec<Message>,
     ended: Vec<u64>,
     answered: Vec<Answered>,
+    first: Option<Timestamp>,
     counts: HttpCounts,
 }
 
@@ -73,6 +74,11 @@ impl HttpReader {
         std::mem::take(&mut self.answered)
     }
 
+    /// When the first message of all began, put out or not.
+    pub fn first(&self) -> Option<Timestamp> {
+        self.first
+    }
+
     fn end(&mut self, conn: u64, flow: &mut Connection) {
         if flow.end_requests() && self.ended.len() < MAX_ENDED {
             self.ended.push(conn);
@@ -85,8 +91,8 @@ impl HttpReader {
     }
 
     fn context<'a>(&'a mut self, info: &'a FlowInfo) -> Context<'a> {
-        let Self { config, out, answered, counts, .. } = self;
-        Context { info, config, counts, out, answered }
+        let Self { config, out, answered, first, counts, .. } = self;
+        Context { info, config, counts, out, answered, first }
     }
 }
 

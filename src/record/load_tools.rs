@@ -2,7 +2,8 @@
 //!
 //! In: whole requests. Out: one element or line each. Guaranteed: nothing captured is anything but data in the script;
 //! method, URI, field values and body are those of the request. Both tools write HTTP by Go's library, which
-//! frames bodies itself, sorts fields and has one spelling for each name: what that changes is counted.
+//! frames bodies itself, sorts fields and has one spelling for each name: what that changes is counted. What that library
+//! refuses to send is left out.
 
 use std::io::Write as _;
 
@@ -11,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::model::{Message, Version};
+use crate::model::{Anomaly, Message, Version};
 
 use super::export::{Exported, LeftOut, Lost, is_behind_another};
 use super::uri;
@@ -30,14 +31,17 @@ const requests = new SharedArray('requests', () => [
 /// What it ends with. Each request has a cookie jar of its own: cookies are the captured ones.
 pub const K6_END: &[u8] = br"]);
 
+// k6 refuses more users than iterations, and neither may be none.
+const iterations = Math.max(requests.length, 1);
+
 export const options = {
   discardResponseBodies: true,
   maxRedirects: 0,
   scenarios: {
     captured: {
       executor: 'shared-iterations',
-      vus: Number(__ENV.VUS || 1),
-      iterations: Math.max(requests.length, 1),
+      vus: Math.min(Math.max(Math.floor(Number(__ENV.VUS)) || 1, 1), iterations),
+      iterations,
       maxDuration: '24h',
     },
   },
@@ -89,18 +93,16 @@ pub fn message(tool: Tool, out: &mut Vec<u8>, message: &Message, counts: &mut Ex
         counts.left_out.count(LeftOut::Response);
         return;
     }
-    let method = std::str::from_utf8(message.method()).ok().filter(|&method| method != "CONNECT");
-    let (Some(method), Some(fields)) = (method, Fields::of(message)) else {
-        counts.left_out.count(LeftOut::Inexpressible);
-        return;
-    };
     let mut url = Vec::new();
     uri::push_target_uri(&mut url, message);
     // Percent-encoded: nothing but ASCII.
     let url = String::from_utf8_lossy(&url).into_owned();
-    let origin =
-        url.find("://").and_then(|at| url.get(at + 3..)?.find(['/', '?']).map(|n| at + 3 + n));
-    let (origin, path) = url.split_at_checked(origin.unwrap_or(url.len())).unwrap_or((&url, ""));
+    let (Some((origin, path)), Some(method), Some(fields)) =
+        (split(&url), method(message), Fields::of(message))
+    else {
+        counts.left_out.count(LeftOut::Inexpressible);
+        return;
+    };
     let body = STANDARD.encode(&message.body);
     for (is_lost, what) in lost(tool, message, &fields, path) {
         if is_lost {
@@ -111,10 +113,12 @@ pub fn message(tool: Tool, out: &mut Vec<u8>, message: &Message, counts: &mut Ex
         Tool::K6 => {
             let headers = fields.joined();
             let step = Step { method, origin, target: path, headers, body };
-            out.extend_from_slice(b"  ");
-            // Writing to a vector does not fail, and all values are text.
-            let _ = serde_json::to_writer(&mut *out, &step);
-            out.extend_from_slice(b",\n");
+            // All values are text.
+            let json = serde_json::to_string(&step).unwrap_or_default();
+            // Line ends to JavaScript before ES2019, though not to JSON.
+            let json = json.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
+            // Writing to a vector does not fail.
+            let _ = writeln!(out, "  {json},");
         }
         Tool::Vegeta => {
             let target = Target { method, url: &url, header: fields.lists(), body };
@@ -125,8 +129,50 @@ pub fn message(tool: Tool, out: &mut Vec<u8>, message: &Message, counts: &mut Ex
     counts.wrote(message);
 }
 
+/// The method, where Go sends it. Tunnels are no requests there.
+fn method(message: &Message) -> Option<&str> {
+    let method = std::str::from_utf8(message.method()).ok()?;
+    (is_token(method) && method != "CONNECT").then_some(method)
+}
+
+/// Origin and the rest of a URL that Go takes: it speaks HTTP only, takes no escapes of ASCII in a host, and would make
+/// credentials of what stands before an `@`.
+fn split(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let is_http = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let authority = rest.get(..end)?;
+    let is_sent = is_http && !authority.contains(['%', '@']);
+    is_sent.then(|| url.split_at_checked(scheme.len() + 3 + end)).flatten()
+}
+
+/// Whether Go takes this for the name of a method or a field (RFC 9110 5.6.2).
+fn is_token(name: &str) -> bool {
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !name.is_empty() && name.bytes().all(is_part)
+}
+
+/// Whether Go takes this for a Host: the bytes of RFC 3986 3.2.2, no escapes.
+fn is_host(value: &str) -> bool {
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || b"!$&'()*+,-.:;=[]_~".contains(&b);
+    value.bytes().all(is_part)
+}
+
+/// What is odd about a head that Go writes anew.
+const SPELLING: [Anomaly; 7] = [
+    Anomaly::ObsFold,
+    Anomaly::BareLf,
+    Anomaly::SpaceBeforeColon,
+    Anomaly::InvalidField,
+    Anomaly::OddVersion,
+    Anomaly::OddStartLine,
+    Anomaly::LeadingEmptyLine,
+];
+
 /// What of this request the tool does not send.
 fn lost(tool: Tool, message: &Message, fields: &Fields, path: &str) -> [(bool, Lost); 8] {
+    let is_spelled = fields.0.iter().any(|field| field.spelled)
+        || SPELLING.iter().any(|&odd| message.anomalies.contains(odd));
     [
         (true, Lost::Times),
         (is_behind_another(message), Lost::Connection),
@@ -134,7 +180,7 @@ fn lost(tool: Tool, message: &Message, fields: &Fields, path: &str) -> [(bool, L
         (message.version == Version::HTTP_10, Lost::Version),
         (path.as_bytes() != message.target(), Lost::Target),
         (fields.0.len() > 1, Lost::FieldOrder),
-        (fields.0.iter().any(|field| field.spelled), Lost::HeadSpelling),
+        (is_spelled, Lost::HeadSpelling),
         (tool == Tool::K6 && fields.0.iter().any(|f| f.values.len() > 1), Lost::Repeated),
     ]
 }
@@ -145,7 +191,7 @@ struct Fields(Vec<Field>);
 struct Field {
     name: String,
     values: Vec<String>,
-    /// Whether the request spelled the name otherwise.
+    /// Whether the request spelled the name otherwise, or folded a value.
     spelled: bool,
 }
 
@@ -153,21 +199,30 @@ struct Field {
 const FRAMING: [&str; 3] = ["Content-Length", "Transfer-Encoding", "Trailer"];
 
 impl Fields {
-    /// `None` where one of them is no text.
+    /// `None` where one of them is no text, or one that Go refuses.
     fn of(message: &Message) -> Option<Self> {
         let mut places = std::collections::HashMap::new();
         let mut fields: Vec<Field> = Vec::new();
         for (name, value) in message.headers() {
             let (given, value) =
                 (std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?);
+            if !is_token(given) {
+                return None;
+            }
             let name = canonical(given);
             if FRAMING.contains(&&*name) {
                 continue;
             }
             // A folded value goes on one line.
+            let is_folded = value.contains(['\r', '\n']);
             let value = value.replace(['\r', '\n'], " ");
+            let is_sent = !value.contains(|c: char| c.is_ascii_control() && c != '\t');
+            let is_second = places.contains_key(&name);
+            if !is_sent || (name == "Host" && (is_second || !is_host(&value))) {
+                return None;
+            }
             let place = *places.entry(name.clone()).or_insert(fields.len());
-            let spelled = given != name;
+            let spelled = given != name || is_folded;
             match fields.get_mut(place) {
                 Some(field) => {
                     field.values.push(value);
@@ -264,6 +319,66 @@ mod tests {
         assert_eq!(steps[1]["headers"][1][1], "'](`${x}`)</script>");
         let lost = |what| counts.lost.get(what);
         assert_eq!((lost(Lost::Repeated), lost(Lost::Version), lost(Lost::Target)), (1, 1, 1));
+    }
+
+    #[test]
+    fn what_gos_library_refuses_is_left_out() {
+        let refused = [
+            "G@T / HTTP/1.1\r\nHost: h\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\nA: b\u{1}c\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\nA: b\u{7f}\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\nA(: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a:b:c\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: \u{e4}\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+            "GET http://a/ HTTP/1.1\r\nHost: a b\r\n\r\n",
+            "GET http://u:p@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        ];
+        let sent = [
+            "g!t /%zz?%zz#\u{e4}\"{ HTTP/1.1\r\nHost: h:81\r\nA: \tb\tc \u{e4}\u{80}\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost:\r\n\r\n",
+            "GET HTTPS://a:81/ HTTP/1.1\r\nHost: a_b.c\r\n\r\n",
+        ];
+        for format in [Format::K6, Format::Vegeta] {
+            for (texts, is_sent) in [(&refused[..], false), (&sent, true)] {
+                for text in texts {
+                    let (_, counts) = written(format, &[request(text.as_bytes())]);
+                    assert_eq!(counts.requests == 1, is_sent, "{text:?}");
+                    assert_eq!(counts.left_out.get(LeftOut::Inexpressible) == 0, is_sent);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_folded_value_goes_on_one_line_and_is_counted() {
+        for format in [Format::K6, Format::Vegeta] {
+            let mut folded = request(b"GET / HTTP/1.1\r\nHost: h\r\nA: b## c\r\n\r\n");
+            let raw = String::from_utf8(folded.raw.to_vec()).expect("text");
+            folded.raw = raw.replace("##", "\r\n").into();
+            let (text, counts) = written(format, &[folded]);
+            assert!(text.contains("\"b   c\""), "{text}");
+            assert_eq!(counts.lost.get(Lost::HeadSpelling), 1);
+            let plain = request(b"GET / HTTP/1.1\r\nHost: h\r\nA: b c\r\n\r\n");
+            assert_eq!(written(format, &[plain]).1.lost.get(Lost::HeadSpelling), 0);
+        }
+    }
+
+    #[test]
+    fn line_ends_of_javascript_are_escaped() {
+        let value = "a\u{2028}b\u{2029}c";
+        let odd = request(format!("GET / HTTP/1.1\r\nHost: h\r\nA: {value}\r\n\r\n").as_bytes());
+        let (text, _) = written(Format::K6, &[odd]);
+        assert!(!text.contains(['\u{2028}', '\u{2029}']), "{text}");
+        let step =
+            text.lines().find_map(|line| line.strip_prefix("  {\"method\"")?.strip_suffix(','));
+        let step: Value =
+            serde_json::from_str(&format!("{{\"method\"{}", step.expect("a step"))).expect("JSON");
+        assert_eq!(step["headers"][1][1], value);
     }
 
     #[test]

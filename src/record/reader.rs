@@ -238,7 +238,7 @@ impl<R: Read> Reader<R> {
         if let Some(kind) = self.is_outside(head) {
             // Those behind may name it.
             self.links.message(kind, head, Bytes::new(), offset);
-            self.window.consume(whole);
+            self.pass_record(whole);
             return Ok(Step::Outside(kind, offset));
         }
         let fits = head.digest.as_deref().and_then(|digest| digest_fits(digest, block));
@@ -260,11 +260,17 @@ impl<R: Read> Reader<R> {
             }
             RecordType::Other => Step::Other(offset),
         };
-        self.window.consume(whole);
+        self.pass_record(whole);
+        Ok(step)
+    }
+
+    /// Goes on behind a whole record, and behind its separator where the next record tells that this is one, whatever
+    /// became of its bytes. Line ends are passed over before the next record.
+    fn pass_record(&mut self, len: usize) {
+        self.window.consume(len);
         if self.window.bytes().get(4..).is_some_and(|next| next.starts_with(BEGIN)) {
             self.window.consume(4);
         }
-        Ok(step)
     }
 
     /// The kind of a message of which nothing more is wanted than that it is there. Behind a damage every record is

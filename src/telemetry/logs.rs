@@ -46,6 +46,11 @@ pub fn init(filter: &str, json: bool) -> Result<(), LogError> {
     result.map_err(|_| LogError::Twice)
 }
 
+/// Whether that is a filter.
+pub fn check(filter: &str) -> Result<(), LogError> {
+    parse_filter(filter).map(drop)
+}
+
 /// Whether to colour: <https://no-color.org>, any value but the empty one forbids it.
 pub fn has_colours(no_color: Option<&std::ffi::OsStr>, terminal: bool) -> bool {
     terminal && no_color.is_none_or(|value| value.is_empty())

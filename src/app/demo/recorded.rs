@@ -15,6 +15,7 @@ use super::server::Bound;
 use super::service::Release;
 use super::story::{Ending, Origin, Story, find_payment};
 use crate::app::files::Files;
+use crate::app::follow::Stop;
 use crate::app::intake::Flow;
 use crate::app::source::Source;
 use crate::app::terminal::say;
@@ -36,7 +37,8 @@ pub fn run(args: &DemoArgs, v2: Bound) -> anyhow::Result<Ending> {
     let (command, replay_args) = commands::replay(NAME, v2.address)?;
     say(&format!("demo: v2 listens on {}", v2.address));
     let at_v2 = v2.serve(Release::V2)?;
-    let running = replay::start(&replay_args, Files::one(Input::from_reader(NAME, PCAP)?)?)?;
+    let files = Files::one(Input::from_reader(NAME, PCAP)?)?;
+    let running = replay::start(&replay_args, files, Stop::default(), None)?;
     let result = running.wait();
     let ledger = running.run.ledger(args.json)?;
     let snapshot = running.run.shared().snapshot();

@@ -1,16 +1,17 @@
 //! A file is made: under its name and `.partial`, or, where it could not be renamed later, under its own name.
 //!
 //! In: names to try. Out: an open file, and where it is and shall be. Guaranteed: it is made anew (O_EXCL, mode 0600)
-//! or, with `--overwrite`, in place of the one that the user named; nothing else is replaced.
+//! or, with `--overwrite`, in place of the one that the user named; nothing else is replaced, no `.partial` either that
+//! somebody left.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::series::Series;
 use super::system::{create_new, may_write, open_to_write};
-use crate::record::names::partial;
+use crate::record::names::{Names, partial};
 use crate::record::trouble::RecordError;
 
 /// Names tried for one file at most.
@@ -80,15 +81,34 @@ impl Series {
             own.map_err(|cause| RecordError::Create { path: made.1.path.clone(), cause })?;
             return Ok(made);
         }
-        let at = partial(&path);
-        let fail = |cause| RecordError::Create { path: at.clone(), cause };
-        match fs::remove_file(&at) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(fail(error)),
-            _ => {}
-        }
-        let file = create_new(&at).map_err(fail)?;
+        let (file, at) = create_beside(&path, begun)?;
         Ok((file, Making { at, path, begun, nth }))
     }
+}
+
+/// Makes the `.partial` of this name. One that is there may be all that is left of a recording that was killed:
+/// a number is added then.
+fn create_beside(path: &Path, begun: jiff::Timestamp) -> Result<(File, PathBuf), RecordError> {
+    let names = Names::literal(path)?;
+    let first = partial(path);
+    for number in 1..=TRIES {
+        let at = partial(&names.name(begun, number));
+        match create_new(&at) {
+            Ok(file) => {
+                if number > 1 {
+                    tracing::warn!(
+                        "{} is left as it is, whoever made it; until it is whole, the new file is {}",
+                        first.display(),
+                        at.display()
+                    );
+                }
+                return Ok((file, at));
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(cause) => return Err(RecordError::Create { path: at, cause }),
+        }
+    }
+    Err(RecordError::Exists(first))
 }
 
 /// A device or a pipe is written as it is: it can be neither replaced nor cut back.

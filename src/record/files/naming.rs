@@ -46,6 +46,21 @@ impl Series {
             *is_synced = true;
         }
         cut.map_err(|cause| RecordError::Torn { path: making.at.clone(), cause })?;
+        self.name_for_good(making)
+    }
+
+    /// The same for a file of which all that was written is whole.
+    pub(super) fn settle_whole(
+        &mut self,
+        making: &Making,
+        file: &File,
+    ) -> Result<PathBuf, RecordError> {
+        let write_error = |cause| RecordError::Write { path: making.at.clone(), cause };
+        file.sync_all().map_err(write_error)?;
+        self.name_for_good(making)
+    }
+
+    fn name_for_good(&mut self, making: &Making) -> Result<PathBuf, RecordError> {
         let path = self.name(making)?;
         // The name too shall outlive a power cut; where a directory cannot be synced, nobody can help it.
         let _ = File::open(self.names.dir()).and_then(|dir| dir.sync_all());

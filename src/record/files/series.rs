@@ -66,6 +66,37 @@ impl Series {
         self.can_rename
     }
 
+    /// Whether a file that is there can be replaced by a whole one, and stay until then.
+    pub fn can_replace(&self) -> bool {
+        let name = self.names.name(jiff::Timestamp::now(), 1);
+        let path = fs::canonicalize(&name).unwrap_or(name);
+        self.can_rename && path.parent().is_none_or(may_write)
+    }
+
+    /// Gives the only file its name, all that was written being whole, or removes it: nobody would try again.
+    pub fn finish_at_once(&mut self, file: &File) -> Result<PathBuf, RecordError> {
+        let Some(making) = self.making.take() else {
+            return Ok(self.names.name(jiff::Timestamp::now(), 1));
+        };
+        let settled = self.settle_whole(&making, file);
+        if settled.is_err() {
+            self.making = Some(making);
+            self.remove_unfinished(file);
+        }
+        settled
+    }
+
+    /// Removes the file in the making, if there is one and it is still that.
+    pub fn remove_unfinished(&mut self, file: &File) {
+        let Some(making) = self.making.take() else { return };
+        let ours = file.metadata().ok().filter(fs::Metadata::is_file);
+        let is_there = |meta: fs::Metadata| is_ours(&making.at, (meta.dev(), meta.ino()));
+        if ours.is_some_and(|meta| matches!(is_there(meta), Ok(true))) {
+            // Left behind, it is an empty file.
+            let _ = fs::remove_file(&making.at);
+        }
+    }
+
     /// Deletes the oldest beyond so many.
     pub fn keep(mut self, keep: Option<Keep>) -> Self {
         self.keep = keep;
@@ -201,13 +232,7 @@ impl Files for Series {
     }
 
     fn discard(&mut self, file: File) {
-        let Some(making) = self.making.take() else { return };
-        let ours = file.metadata().ok().filter(fs::Metadata::is_file);
-        let is_there = |meta: fs::Metadata| is_ours(&making.at, (meta.dev(), meta.ino()));
-        if ours.is_some_and(|meta| matches!(is_there(meta), Ok(true))) {
-            // Left behind, it is an empty file.
-            let _ = fs::remove_file(&making.at);
-        }
+        self.remove_unfinished(&file);
     }
 
     fn deleted(&self) -> (u64, u64) {
