@@ -114,7 +114,9 @@ impl Scan<'_> {
             b'{' | b'[' if depth == MAX_DEPTH => return None,
             b'{' => self.object(steps, depth)?,
             b'[' => self.array(steps, depth)?,
-            b'"' => drop(self.string()?),
+            b'"' => {
+                self.string()?;
+            }
             _ => self.bare()?,
         }
         if steps.is_some_and(<[Step]>::is_empty) && self.found.len() < MAX_PLACES {
