@@ -13,6 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::capture::interfaces;
 use crate::capture::live::LiveConfig;
 use crate::cli::capture_args::{CaptureArgs, LimitArgs};
+use crate::cli::carry_args::CarryArgs;
 use crate::cli::file_args::LogArgs;
 use crate::cli::filter_args::FilterArgs;
 use crate::cli::match_args::MatchArgs;
@@ -29,7 +30,9 @@ use crate::record::access_log::LogOptions;
 use crate::record::{Compression, Existing, Keep, Plan, Rotate};
 use crate::replay::{Client, HostHeader, OnBreak, Order, Proxy, ReplayConfig, Target, Trust};
 use crate::shape::expr::Expr;
-use crate::shape::{Admission, Filter, Methods, Pattern, RateCap, Rules, SampleKey, Sampler};
+use crate::shape::{
+    Admission, CarryRules, Filter, Methods, Pattern, RateCap, Rules, SampleKey, Sampler,
+};
 
 /// The live capture's settings.
 pub fn live(args: &CaptureArgs, responses: bool) -> anyhow::Result<LiveConfig> {
@@ -153,6 +156,15 @@ fn sampler(args: &SampleArgs) -> anyhow::Result<Option<Sampler>> {
     let key = args.sample_by.as_deref().map(str::parse::<SampleKey>).transpose();
     let key = key.context("--sample-by")?.unwrap_or_default();
     Ok(args.percent.map(|percent| Sampler::new(percent, args.seed, key)))
+}
+
+/// Which values of v2's answers go into later requests; nothing where no rule is given.
+pub fn carry(args: &CarryArgs) -> anyhow::Result<Option<CarryRules>> {
+    let rules: Vec<_> = args.carry.iter().filter(|rule| !rule.trim().is_empty()).collect();
+    if rules.is_empty() {
+        return Ok(None);
+    }
+    CarryRules::parse(&rules).map(Some).map_err(|wrong| anyhow::anyhow!("--carry: {wrong}"))
 }
 
 /// Which requests may be recorded: all but our own copies.

@@ -3,6 +3,7 @@
 //! Tests that need root live in modules named `privileged`; `scripts/test.sh` leaves those out by
 //! name where there is no root, so that they are never counted as passed.
 
+mod carry;
 mod config_file;
 mod convert;
 mod corpus;

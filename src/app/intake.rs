@@ -133,9 +133,9 @@ impl Intake {
         self
     }
 
-    /// Hands responses on too, whole or not.
-    pub fn with_responses(mut self) -> Self {
-        self.wants_responses = true;
+    /// Hands responses on too, whole or not, if they are wanted.
+    pub fn with_responses(mut self, are_wanted: bool) -> Self {
+        self.wants_responses = are_wanted;
         self
     }
 
@@ -431,7 +431,7 @@ mod tests {
     fn a_recording_takes_what_is_not_whole_and_a_replay_does_not() {
         for is_recording in [true, false] {
             let (intake, batch_rx, shared) = intake(None, 10);
-            let mut intake = intake.with_responses();
+            let mut intake = intake.with_responses(true);
             if is_recording {
                 intake.admission = crate::config::recording();
             }

@@ -49,6 +49,7 @@ pub struct Mirror<'a> {
     http: http::Config,
     limits: reassemble::Limits,
     recorder: Option<(Recorder, Secrets)>,
+    carries: bool,
     started: Option<Started>,
 }
 
@@ -60,11 +61,12 @@ impl<'a> Mirror<'a> {
         let admission = config::admission(&args.target, &args.matching, &args.sample)?;
         let is_recorded = args.record.is_some();
         let needs_status = admission.rules.needs_status();
-        let reads_responses = args.responses || is_recorded || needs_status;
+        let carry = config::carry(&args.carry)?;
+        let reads_responses = args.responses || is_recorded || needs_status || carry.is_some();
         let live = config::live(&args.capture, reads_responses)?;
-        // Responses are read for pairing and framing; nobody takes them but a recording.
+        // Responses are read for pairing and framing; nobody takes them but a recording, and who carries values.
         let http = http::Config {
-            emit_responses: is_recorded,
+            emit_responses: is_recorded || carry.is_some(),
             tell_statuses: needs_status,
             ..config::http(&args.limits, reads_responses)
         };
@@ -78,7 +80,8 @@ impl<'a> Mirror<'a> {
         let prepare = rewriting::prepare(&args.rewrite, &args.safety, &redaction, &key)?;
         config::dry(&mut replays, &args.safety);
         let is_idle = args.priority == PriorityArg::Idle;
-        let sending = Sending::new(&replays)?.prepared(prepare).at_idle_priority(is_idle);
+        let sending = Sending::new(&replays)?.prepared(prepare).carrying(carry.as_ref());
+        let sending = sending.at_idle_priority(is_idle);
         // Before the rights are dropped: afterwards even root may not write everywhere.
         let recorder = recorder(args, &name, &key, &redaction)?;
         // The right to capture is dropped here, before anything can start a thread.
@@ -98,6 +101,7 @@ impl<'a> Mirror<'a> {
             http,
             limits,
             recorder,
+            carries: carry.is_some(),
             started: None,
         })
     }
@@ -122,6 +126,7 @@ impl<'a> Mirror<'a> {
             http,
             limits,
             recorder,
+            carries,
             started,
         } = self;
         let (messages, bytes) =
@@ -169,6 +174,7 @@ impl<'a> Mirror<'a> {
             .with_newer(newer)
             .with_aside(aside)
             .with_waiting(waiting)
+            .with_responses(carries)
             .with_ends();
         let waker = capture.waker()?;
         capture.spawn(pipeline, intake, shared, run.events())?;

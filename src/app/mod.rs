@@ -4,6 +4,7 @@
 //! the process ends; an error is one message for the user, printed by `main`.
 
 mod aside;
+mod carrying;
 mod config_command;
 pub mod convert;
 pub mod demo;

@@ -65,7 +65,7 @@ pub fn run(args: &RecordArgs, started: Started) -> anyhow::Result<Exit> {
         shared.clone(),
     )
     .limit(args.capture.limit)
-    .with_responses();
+    .with_responses(true);
     let waker = capture.waker()?;
     capture.spawn(pipeline, intake, shared, run.events())?;
     // Last: a start that fails before leaves no file.

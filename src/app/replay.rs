@@ -64,11 +64,13 @@ pub fn start(
     }
     let pace = pace(args)?;
     let admission = admission(args, has_order)?;
-    // Responses are read, since pairing makes framing surer, but not kept.
+    // Responses are read, since pairing makes framing surer, but kept only for their values.
+    let carry = config::carry(&args.carry)?;
     let needs_status = admission.rules.needs_status();
     let http = http::Config {
         read_responses: true,
         tell_statuses: needs_status,
+        emit_responses: carry.is_some(),
         ..config::http(&args.limits, false)
     };
     let reading = files.reading();
@@ -91,7 +93,7 @@ pub fn start(
         ));
     }
 
-    let sending = Sending::new(&replays)?.prepared(prepare);
+    let sending = Sending::new(&replays)?.prepared(prepare).carrying(carry.as_ref());
     let shared = Shared::new(sending.consumers());
     if let Some(rounds) = args.rounds {
         let shared = shared.clone();
@@ -129,7 +131,9 @@ pub fn start(
     let timetable = Timetable::new(if args.safety.dry_run { Pace::Max } else { pace });
     let outlet = sending.spawn(timetable.clone(), run.events())?;
     let queue_bytes = usize::try_from(args.limits.queue_bytes)?;
-    let messages = args.limits.queue.unwrap_or(queue::FILE);
+    // What v1 gave is known from when it is read until it is needed: no further ahead than must be.
+    let ahead = if carry.is_some() { queue::LIVE } else { queue::FILE };
+    let messages = args.limits.queue.unwrap_or(ahead);
     // Bytes are memory: requests that wait for v1's status have an equal share of it.
     let share = queue_bytes / (targets.len() + usize::from(needs_status));
     let room = Room { messages, bytes: share, patience: args.target.timeout, keeps_order: true };
@@ -142,6 +146,7 @@ pub fn start(
         .with_newer(newer)
         .with_v1_times(V1Times::new(shared.v1()))
         .with_waiting(waiting)
+        .with_responses(carry.is_some())
         .with_ends();
     source.spawn(intake, shared, run.events())?;
     Ok(Running::new(run, move || stop.stop(), ending))

@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::carrying::carrying;
 use super::intake::{Outlet, Queued};
 use super::priority;
 use super::queue::{Budget, Permit, Permits};
@@ -30,6 +31,7 @@ use super::supervise::{Ending, Event, spawn};
 use crate::model::Message;
 use crate::model::ledger::ShedLater;
 use crate::replay::{Batch, Job, Prepare, ReplayConfig, Replayer, Stop};
+use crate::shape::CarryRules;
 
 /// Bytes of ended connections between capture and replayers at most. Of those beyond it nobody is told: theirs to
 /// v2 close when they have been idle for long.
@@ -53,6 +55,15 @@ impl Sending {
             stop_tx: watch::channel(Stop::Go).0,
             is_idle: false,
         })
+    }
+
+    /// Lets v2's answers change the requests behind them, at each target by its own. v1's answers must come in, too.
+    pub fn carrying(mut self, rules: Option<&CarryRules>) -> Self {
+        if let Some(rules) = rules {
+            let carry = |replayer: Replayer| replayer.carrying(Some(carrying(rules)));
+            self.replayers = self.replayers.into_iter().map(carry).collect();
+        }
+        self
     }
 
     /// Sends at idle priority, until it is told to come to an end.
@@ -171,11 +182,14 @@ struct Way {
     ends: Arc<Budget>,
     /// Jobs of the batch at hand.
     jobs: Vec<Job<Permit>>,
+    /// v1's answers in it, where somebody wants them.
+    answers: Vec<(Message, Permit)>,
 }
 
 impl Way {
     fn new(batch_tx: mpsc::UnboundedSender<Batch<Permit>>, full: Arc<AtomicU64>) -> Self {
-        Self { batch_tx, full, ends: Budget::new(usize::MAX, ENDED), jobs: Vec::new() }
+        let ends = Budget::new(usize::MAX, ENDED);
+        Self { batch_tx, full, ends, jobs: Vec::new(), answers: Vec::new() }
     }
 
     /// Adds a copy, if there was room for it.
@@ -197,6 +211,7 @@ impl Way {
     /// Sends the batch; false when nobody takes it any more.
     fn send(&mut self, mut ended: Vec<u64>) -> bool {
         let jobs = std::mem::take(&mut self.jobs);
+        let answers = std::mem::take(&mut self.answers);
         let guard = match ended.len() {
             0 => None,
             len => self.ends.try_take(len * size_of::<u64>()),
@@ -204,11 +219,20 @@ impl Way {
         if guard.is_none() {
             ended.clear();
         }
-        if jobs.is_empty() && ended.is_empty() {
+        if jobs.is_empty() && answers.is_empty() && ended.is_empty() {
             return !self.batch_tx.is_closed();
         }
-        self.batch_tx.send(Batch { jobs, ended, guard }).is_ok()
+        self.batch_tx.send(Batch { jobs, answers, ended, guard }).is_ok()
     }
+}
+
+/// Gives every target that has room a copy of v1's answer; where there is none, its values are not known.
+fn answered(message: Message, permits: Permits, first: &mut Way, others: &mut [Way]) {
+    let Permits { first: permit, others: permits } = permits;
+    for (way, permit) in others.iter_mut().zip(permits) {
+        way.answers.extend(permit.map(|permit| (message.clone(), permit)));
+    }
+    first.answers.extend(permit.map(|permit| (message, permit)));
 }
 
 /// Gives every target a copy of what it has room for; false when one of them takes none any more.
@@ -217,6 +241,10 @@ fn fan_out(queued: Vec<Queued>, ended: Vec<u64>, timetable: &Timetable, ways: &m
     let now = Instant::now();
     first.jobs.reserve_exact(queued.len());
     for (message, permits) in queued {
+        if !message.is_request() {
+            answered(message, permits, first, others);
+            continue;
+        }
         let due = timetable.due(&message, now);
         let Permits { first: permit, others: permits } = permits;
         for (way, permit) in others.iter_mut().zip(permits) {

@@ -110,6 +110,7 @@ fn meaning(cli: &Cli) -> anyhow::Result<()> {
         Command::Mirror(args) => {
             config::admission(&args.target, &args.matching, &args.sample)?;
             config::replays(&args.target, "check")?;
+            config::carry(&args.carry)?;
             config::watch_live(&args.capture)?;
             config::reassembly(&args.limits)?;
         }
@@ -121,6 +122,7 @@ fn meaning(cli: &Cli) -> anyhow::Result<()> {
             // Whether the files know connections changes nothing of what can be wrong.
             super::replay::admission(args, true)?;
             config::replays(&args.target, "check")?;
+            config::carry(&args.carry)?;
             config::logs(&args.logs)?;
             config::reassembly(&args.limits)?;
             super::replay::pace(args)?;

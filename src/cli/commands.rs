@@ -6,6 +6,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Subcommand};
 
 use super::capture_args::{CaptureArgs, LimitArgs};
+use super::carry_args::CarryArgs;
 use super::config_args::{ConfigArgs, FileArgs};
 use super::convert_args::ConvertArgs;
 use super::file_args::LogArgs;
@@ -71,6 +72,9 @@ pub struct MirrorArgs {
     /// Which share of them goes there.
     #[command(flatten)]
     pub sample: SampleArgs,
+    /// Which values of v2's answers go into later requests.
+    #[command(flatten)]
+    pub carry: CarryArgs,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -161,6 +165,9 @@ pub struct ReplayArgs {
     /// Which share of them goes there.
     #[command(flatten)]
     pub sample: SampleArgs,
+    /// Which values of v2's answers go into later requests.
+    #[command(flatten)]
+    pub carry: CarryArgs,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,

@@ -4,6 +4,7 @@
 //! comes in [`crate::config`].
 
 pub mod capture_args;
+pub mod carry_args;
 pub mod config_args;
 pub mod convert_args;
 pub mod file_args;

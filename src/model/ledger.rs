@@ -298,6 +298,14 @@ pub struct TargetCounts {
     pub ambiguous_sent: u64,
     /// Of all, those given to the transport whose bodies rewrite rules for JSON could not read. Beside the sum.
     pub rules_passed_over: u64,
+    /// Of those given to the transport, the ones with a value that v2 gave in place of v1's (`--carry`). Beside the sum.
+    pub carried: u64,
+    /// The ones with a value for which v2 has given none. Beside the sum.
+    pub carry_missing: u64,
+    /// Answers of v1 or v2 whose body could not be looked at for values.
+    pub carry_unread: u64,
+    /// Values given up since their table was full.
+    pub carry_evicted: u64,
     /// Queued but not yet taken over by the replayer: computed, see [`Snapshot::settle`].
     pub in_transit: u64,
     /// How long things took.

@@ -6,6 +6,7 @@
 
 pub mod addr;
 pub mod anomaly;
+mod answer;
 mod asked;
 pub mod frame;
 pub mod ledger;
@@ -26,6 +27,7 @@ pub mod zstd;
 
 pub use addr::{Endpoint, FlowKey, Side};
 pub use anomaly::{Anomalies, Anomaly};
+pub use answer::KeptAnswer;
 pub use asked::Asked;
 pub use frame::{Frame, LinkType};
 pub use marker::MARKER_FIELD;

@@ -17,10 +17,11 @@ use lru::LruCache;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::model::Message;
 use crate::model::ledger::{Failure, ShedLater, StatusClass, TargetCounts};
+use crate::model::{KeptAnswer, Message};
 
 use super::breaker::{Breaker, Pass};
+use super::carry::{Carry, CarryCounts, Carrying};
 use super::dry_run::DryRun;
 use super::http_client::HttpClient;
 use super::http2::Http2;
@@ -78,6 +79,7 @@ pub struct Replayer {
     rules: Rules,
     prepare: Option<Prepare>,
     published: CountsHandle,
+    carrying: Option<Carrying>,
 }
 
 enum AnyClient {
@@ -119,12 +121,18 @@ impl Replayer {
             is_dry: config.client == Client::DryRun,
         };
         let published = CountsHandle::new(config.target.to_string());
-        Ok(Self { client, rules, prepare: None, published })
+        Ok(Self { client, rules, prepare: None, published, carrying: None })
     }
 
     /// Does this to each request before it leaves.
     pub fn prepared(mut self, prepare: Option<Prepare>) -> Self {
         self.prepare = prepare;
+        self
+    }
+
+    /// Lets requests be changed by what v2 answered to others.
+    pub fn carrying(mut self, carry: Option<Box<dyn Carry>>) -> Self {
+        self.carrying = carry.map(Carrying::new);
         self
     }
 
@@ -142,24 +150,19 @@ impl Replayer {
         batch_rx: mpsc::UnboundedReceiver<Batch<G>>,
         stop_rx: watch::Receiver<Stop>,
     ) -> TargetCounts {
-        let Self { client, rules, prepare, published } = self;
+        let Self { client, rules, prepare, published, carrying } = self;
+        macro_rules! run {
+            ($client:expr) => {{
+                let mut dispatcher = Dispatcher::new(*$client, rules, published);
+                (dispatcher.prepare, dispatcher.carrying) = (prepare, carrying);
+                dispatcher.run(batch_rx, stop_rx).await
+            }};
+        }
         match client {
-            AnyClient::Wire(client) => {
-                let dispatcher = Dispatcher::new(*client, rules, published);
-                dispatcher.prepared(prepare).run(batch_rx, stop_rx).await
-            }
-            AnyClient::Http2(client) => {
-                let dispatcher = Dispatcher::new(*client, rules, published);
-                dispatcher.prepared(prepare).run(batch_rx, stop_rx).await
-            }
-            AnyClient::Reqwest(client) => {
-                let dispatcher = Dispatcher::new(*client, rules, published);
-                dispatcher.prepared(prepare).run(batch_rx, stop_rx).await
-            }
-            AnyClient::DryRun(client) => {
-                let dispatcher = Dispatcher::new(*client, rules, published);
-                dispatcher.prepared(prepare).run(batch_rx, stop_rx).await
-            }
+            AnyClient::Wire(client) => run!(client),
+            AnyClient::Http2(client) => run!(client),
+            AnyClient::Reqwest(client) => run!(client),
+            AnyClient::DryRun(client) => run!(client),
         }
     }
 }
@@ -168,6 +171,8 @@ impl Replayer {
 struct Over<G> {
     /// Its lane.
     lane: u64,
+    /// Its number among the jobs taken over.
+    job: u64,
     due: Option<Instant>,
     start: Instant,
     /// Whether it was to find out if v2 is alive.
@@ -181,14 +186,15 @@ struct Over<G> {
 /// The loop's state.
 pub(super) struct Dispatcher<T, G> {
     transport: Arc<T>,
-    lanes: Lanes<Job<G>>,
+    /// Jobs, each with its number among those taken over.
+    lanes: Lanes<(u64, Job<G>)>,
     /// Requests at the transport.
     under_way: FuturesUnordered<BoxFuture<'static, Over<G>>>,
     /// Connections of which a request failed or was shed, for [`OnBreak::Stop`].
     broken: LruCache<u64, ()>,
     /// Requests given to the transport so far: the number in the marker.
     sent: u64,
-    /// Jobs taken over so far: each one's lane, without an order.
+    /// Jobs taken over so far: the number of each, and its lane, without an order.
     taken: u64,
     rules: Rules,
     prepare: Option<Prepare>,
@@ -196,6 +202,8 @@ pub(super) struct Dispatcher<T, G> {
     published: CountsHandle,
     /// Whether the transport may have idle connections.
     may_idle: bool,
+    /// Who changes requests by what v2 answered to others.
+    carrying: Option<Carrying>,
 }
 
 /// Why the loop was left.
@@ -223,13 +231,8 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             counts,
             published,
             may_idle: false,
+            carrying: None,
         }
-    }
-
-    /// Does this to each request before it leaves.
-    fn prepared(mut self, prepare: Option<Prepare>) -> Self {
-        self.prepare = prepare;
-        self
     }
 
     /// See [`Replayer::run`].
@@ -321,7 +324,13 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
                 Order::Connection => job.message.conn,
                 Order::None => self.taken,
             };
-            self.lanes.push(lane, job.due, job);
+            if let Some(carrying) = &mut self.carrying {
+                carrying.carry().taken(&job.message, self.taken);
+            }
+            self.lanes.push(lane, job.due, (self.taken, job));
+        }
+        if let Some(carrying) = &mut self.carrying {
+            batch.answers.iter().for_each(|(answer, _)| carrying.carry().v1_answered(answer));
         }
         if self.rules.order == Order::Connection {
             for conn in batch.ended {
@@ -350,24 +359,40 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
         }
         let now = Instant::now();
         while self.has_room() || self.next_late().is_some_and(|late| late < now) {
-            let Some((lane, due, job)) = self.lanes.take(now) else { return };
+            let Some((lane, due, (number, job))) = self.lanes.take(now) else { return };
+            if let Some(carrying) = &mut self.carrying
+                && carrying.holds(lane, &job.message, number)
+            {
+                self.lanes.put_back(lane, due, (number, job));
+                continue;
+            }
             let is_probe = match self.passes(lane, due, now) {
                 Ok(pass) => pass == Pass::Probe,
                 Err(cause) => {
                     self.counts.in_flight -= 1;
                     self.counts.shed.count(cause);
                     drop(job);
+                    self.release(number, None);
                     self.over_in(lane, true);
                     continue;
                 }
             };
-            let Job { message, guard, .. } = job;
+            let Job { mut message, guard, .. } = job;
+            let mut keep = None;
+            if let Some(carrying) = &mut self.carrying {
+                message = carrying.carry().change(message, number);
+                keep = Some(carrying.carry().keeps());
+            }
+            // The rules come behind, so that nothing which they redact leaves.
             let message = match self.prepare(message) {
                 Ok(message) => message,
                 Err(cause) => {
                     self.counts.in_flight -= 1;
                     self.counts.shed.count(cause);
                     drop(guard);
+                    // A probe that never came to connecting says nothing of v2.
+                    self.rules.breaker.ended(Some(Failure::Unsendable), is_probe, now);
+                    self.release(number, None);
                     self.over_in(lane, true);
                     continue;
                 }
@@ -382,10 +407,10 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
                 if let Some(published) = published {
                     published.with(|published| published.watch.started(due, start));
                 }
-                let exchange = transport.exchange(message, n, start);
+                let exchange = transport.exchange(message, n, start, keep);
                 // The fault of one request must not end the others.
                 let result = AssertUnwindSafe(exchange).catch_unwind().await.map_err(drop);
-                Over { lane, due, start, is_probe, result, guard }
+                Over { lane, job: number, due, start, is_probe, result, guard }
             }));
         }
     }
@@ -423,7 +448,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
     fn finish(&mut self, over: Over<G>) {
         self.may_idle = true;
         self.counts.in_flight -= 1;
-        let Over { lane, due, start, is_probe, result, guard } = over;
+        let Over { lane, job, due, start, is_probe, result, guard } = over;
         let is_answered = matches!(result, Ok(Ok(_)));
         let failure = match result {
             Ok(Err(failure)) => Some(failure),
@@ -434,21 +459,37 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             self.rules.breaker.ended(failure, is_probe, Instant::now());
         }
         match result {
-            Ok(Ok(_)) if self.rules.is_dry => self.counts.shed.count(ShedLater::DryRun),
+            Ok(Ok(_)) if self.rules.is_dry => {
+                self.release(job, None);
+                self.counts.shed.count(ShedLater::DryRun);
+            }
             Ok(Ok(answer)) => {
                 let class = StatusClass::of(answer.status);
+                self.release(job, answer.kept.as_deref());
                 self.counts.answered.count(class);
                 let end = answer.at;
                 self.published.with(|published| published.watch.answered(class, due, start, end));
             }
-            Ok(Err(failure)) => self.counts.failed.count(failure),
+            Ok(Err(failure)) => {
+                self.release(job, None);
+                self.counts.failed.count(failure);
+            }
             Err(()) => {
+                self.release(job, None);
                 tracing::error!("a request was lost to a fault of the program");
                 self.counts.failed.count(Failure::Other);
             }
         }
         drop(guard);
         self.over_in(lane, !is_answered);
+    }
+
+    /// A request is over: those that waited for its answer may go.
+    fn release(&mut self, number: u64, answer: Option<&KeptAnswer>) {
+        let Some(carrying) = &mut self.carrying else { return };
+        for lane in carrying.over(number, answer) {
+            self.lanes.done(lane);
+        }
     }
 
     /// Lets the next of this lane go.
@@ -494,8 +535,18 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
     }
 
     /// Lets others see the counts.
-    fn publish(&self) {
+    fn publish(&mut self) {
+        if let Some(carrying) = &mut self.carrying {
+            let CarryCounts { carried, missing, unread, evicted } = carrying.carry().counts();
+            let counts = &mut self.counts;
+            (counts.carried, counts.carry_missing) = (carried, missing);
+            (counts.carry_unread, counts.carry_evicted) = (unread, evicted);
+        }
         self.published.with(|Published { counts, .. }| {
+            counts.carried = self.counts.carried;
+            counts.carry_missing = self.counts.carry_missing;
+            counts.carry_unread = self.counts.carry_unread;
+            counts.carry_evicted = self.counts.carry_evicted;
             counts.answered = self.counts.answered;
             counts.failed = self.counts.failed;
             counts.shed = self.counts.shed;
@@ -555,9 +606,10 @@ mod tests {
             message: Message,
             _: u64,
             start: Instant,
+            _: Option<usize>,
         ) -> Result<Answer, Failure> {
             assert_ne!(message.target(), b"/panic", "on purpose");
-            Ok(Answer { status: 200, at: start })
+            Ok(Answer { status: 200, at: start, kept: None })
         }
     }
 

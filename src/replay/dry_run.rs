@@ -52,12 +52,18 @@ impl DryRun {
 }
 
 impl Transport for DryRun {
-    async fn exchange(&self, message: Message, n: u64, start: Instant) -> Result<Answer, Failure> {
+    async fn exchange(
+        &self,
+        message: Message,
+        n: u64,
+        start: Instant,
+        _keep: Option<usize>,
+    ) -> Result<Answer, Failure> {
         let Some(text) = self.text(&message, n) else { return Err(Failure::Unsendable) };
         let mut out = io::stdout().lock();
         // Nobody is left to read it.
         let _ = out.write_all(&text).and_then(|()| out.flush());
-        Ok(Answer { status: 0, at: start })
+        Ok(Answer { status: 0, at: start, kept: None })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The transport that speaks HTTP/2 (RFC 9113): over TLS by ALPN, else with prior knowledge.
 //!
-//! In: a captured request. Out: the status of its answer, which is read to the end and thrown away; or the
-//! cause of failure.
+//! In: a captured request. Out: the status of its answer, which is read to the end and thrown away unless
+//! somebody wants to keep it; or the cause of failure.
 //!
 //! Guaranteed: at most one sending; a request that found the connection closed before anything of it was
 //! sent goes on a new one. All requests share one connection, which is in the capture's set of own connections
@@ -24,7 +24,7 @@ use crate::model::Message;
 use crate::model::ledger::Failure;
 
 use super::http2_request::{Captured, Edits};
-use super::transport::{Answer, Transport};
+use super::transport::{Answer, Transport, kept};
 use super::wire::Connector;
 use super::{HostHeader, ReplayConfig, ReplayError};
 
@@ -60,7 +60,13 @@ impl Http2 {
         })
     }
 
-    async fn send(&self, message: &Message, n: u64, deadline: Instant) -> Result<Answer, Failure> {
+    async fn send(
+        &self,
+        message: &Message,
+        n: u64,
+        deadline: Instant,
+        keep: Option<usize>,
+    ) -> Result<Answer, Failure> {
         let mut request = self.edits.request(message, n).map_err(|why| {
             tracing::debug!(n, %why, "request cannot be sent");
             Failure::Unsendable
@@ -81,11 +87,15 @@ impl Http2 {
             }
         };
         let status = response.status().as_u16();
+        let mut kept = keep.map(|limit| (kept(status, response.headers()), limit));
         let read = async {
             while let Some(frame) = response.body_mut().frame().await {
-                frame.map_err(|error| cause(&error, Failure::BrokenAnswer, n))?;
+                let frame = frame.map_err(|error| cause(&error, Failure::BrokenAnswer, n))?;
+                if let Some(((kept, limit), data)) = kept.as_mut().zip(frame.data_ref()) {
+                    kept.push(data, *limit);
+                }
             }
-            Ok(Answer { status, at: Instant::now() })
+            Ok(Answer { status, at: Instant::now(), kept: kept.map(|(kept, _)| kept) })
         };
         timeout_at(deadline, read).await.map_err(|_| Failure::Timeout)?
     }
@@ -123,8 +133,14 @@ impl Http2 {
 }
 
 impl Transport for Http2 {
-    async fn exchange(&self, message: Message, n: u64, start: Instant) -> Result<Answer, Failure> {
-        self.send(&message, n, start + self.timeout).await
+    async fn exchange(
+        &self,
+        message: Message,
+        n: u64,
+        start: Instant,
+        keep: Option<usize>,
+    ) -> Result<Answer, Failure> {
+        self.send(&message, n, start + self.timeout, keep).await
     }
 
     fn sweep(&self, now: Instant) -> bool {

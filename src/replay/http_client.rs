@@ -1,7 +1,7 @@
 //! The transport that sends with reqwest (hyper underneath), over HTTP/1.1, through a forward proxy if wanted.
 //!
-//! In: a captured request. Out: the status of its answer, which is read to the end and thrown
-//! away frame by frame, so that the connection is used again; or the cause of failure.
+//! In: a captured request. Out: the status of its answer, which is read to the end and, unless somebody wants to keep it,
+//! thrown away frame by frame, so that the connection is used again; or the cause of failure.
 //!
 //! Guaranteed: no redirects, no proxies from the environment, no cookies, no decompression; at
 //! most one sending. The client tries again only when a pooled connection was found closed before
@@ -27,7 +27,7 @@ use super::failure::{Stage, classify};
 use super::request::{self, Edits};
 use super::resolve::SystemResolver;
 use super::tls::client_config;
-use super::transport::{Answer, Transport};
+use super::transport::{Answer, Transport, kept};
 use super::wire::RETRY_PAUSE;
 use super::{HostHeader, Proxy, ReplayConfig, ReplayError, Target};
 
@@ -93,7 +93,7 @@ impl HttpClient {
     }
 
     /// The exchange, without its time limit.
-    async fn send(&self, message: Message, n: u64) -> Result<Answer, Failure> {
+    async fn send(&self, message: Message, n: u64, keep: Option<usize>) -> Result<Answer, Failure> {
         let failed = |err: reqwest::Error, stage| {
             let failure = classify(&err, stage);
             tracing::debug!(n, ?failure, error = chain(&err), "no answer");
@@ -115,8 +115,13 @@ impl HttpClient {
         };
         drop(message);
         let status = response.status().as_u16();
-        while response.chunk().await.map_err(|err| failed(err, Stage::Body))?.is_some() {}
-        Ok(Answer { status, at: Instant::now() })
+        let mut kept = keep.map(|limit| (kept(status, response.headers()), limit));
+        while let Some(data) = response.chunk().await.map_err(|err| failed(err, Stage::Body))? {
+            if let Some((kept, limit)) = &mut kept {
+                kept.push(&data, *limit);
+            }
+        }
+        Ok(Answer { status, at: Instant::now(), kept: kept.map(|(kept, _)| kept) })
     }
 
     /// The `n`th copy.
@@ -131,8 +136,14 @@ impl HttpClient {
 }
 
 impl Transport for HttpClient {
-    async fn exchange(&self, message: Message, n: u64, start: Instant) -> Result<Answer, Failure> {
-        match tokio::time::timeout_at(start + self.timeout, self.send(message, n)).await {
+    async fn exchange(
+        &self,
+        message: Message,
+        n: u64,
+        start: Instant,
+        keep: Option<usize>,
+    ) -> Result<Answer, Failure> {
+        match tokio::time::timeout_at(start + self.timeout, self.send(message, n, keep)).await {
             Ok(result) => result,
             Err(_) => {
                 tracing::debug!(n, "no whole answer in time");

@@ -74,6 +74,14 @@ impl<T> Lanes<T> {
         Some((conn, due, job))
     }
 
+    /// The job that was taken goes back: the connection gives it, and no other, once [`Self::done`] was said.
+    pub fn put_back(&mut self, conn: u64, due: Option<Instant>, job: T) {
+        if let Some(lane) = self.lanes.get_mut(&conn) {
+            lane.waiting.push_front((due, job));
+            self.waiting += 1;
+        }
+    }
+
     /// The job of this connection that was out is over. Says whether the connection is, too: it has ended, and
     /// nothing waits.
     pub fn done(&mut self, conn: u64) -> bool {
@@ -215,6 +223,30 @@ mod tests {
         let order: Vec<u64> =
             std::iter::from_fn(|| take(&mut lanes, later)).map(|(c, ())| c).collect();
         assert_eq!(order, [5, 3, 9, 1]);
+    }
+
+    #[test]
+    fn a_job_that_was_put_back_comes_first_and_not_before_its_lane_is_said_to_be_done() {
+        let now = Instant::now();
+        let mut lanes = Lanes::new();
+        lanes.push(1, None, "1a");
+        lanes.push(1, None, "1b");
+        lanes.push(2, None, "2a");
+        let (conn, due, job) = lanes.take(now).expect("one may go");
+        lanes.put_back(conn, due, job);
+        assert_eq!(take(&mut lanes, now), Some((2, "2a")));
+        assert_eq!((take(&mut lanes, now), lanes.is_empty()), (None, false));
+        lanes.push(1, None, "1c");
+        assert_eq!(take(&mut lanes, now), None);
+        assert!(!lanes.end(1) && !lanes.done(1));
+        for job in ["1a", "1b", "1c"] {
+            assert_eq!(take(&mut lanes, now), Some((1, job)));
+            assert_eq!(lanes.done(1), job == "1c");
+        }
+        lanes.push(3, None, "3a");
+        let (conn, due, job) = lanes.take(now).expect("one may go");
+        lanes.put_back(conn, due, job);
+        assert_eq!(lanes.clear(), 1);
     }
 
     #[test]

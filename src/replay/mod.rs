@@ -1,13 +1,14 @@
 //! Messages to v2: the order of connections, the time each is due, the transport.
 //!
 //! In: [`Batch`]es of [`Job`]s over a tokio channel, each a whole request with the moment it is due
-//! and a guard that holds its share of the queue, and the captured connections that ended. Out: the requests at v2, and
+//! and a guard that holds its share of the queue, v1's answers where somebody [carries](Carry) values, and the captured connections that ended. Out: the requests at v2, and
 //! [`TargetCounts`](crate::model::ledger::TargetCounts) that account for every one of them.
 //!
 //! Guaranteed: no request is sent twice; requests of one captured connection leave one after the
 //! other, in the order in which they came, each after the answer to the one before; a request
 //! that hangs holds up its own connection only; a guard lives until its request is over; memory
-//! is bounded by the guards and, for answers, by one read buffer for each request in flight.
+//! is bounded by the guards and, for answers, by one read buffer for each request in flight; where answers are looked at, by what is kept of each (
+//! [`Carry::keeps`]) as well.
 //!
 //! ```text
 //! Job --> lanes (order, due time) --> dispatcher (concurrency, counts, stop) --> transport --> v2
@@ -18,6 +19,7 @@
 
 mod body;
 mod breaker;
+mod carry;
 mod config;
 mod dispatch;
 mod dry_run;
@@ -44,6 +46,7 @@ use std::sync::Arc;
 use crate::model::Message;
 use crate::model::ledger::ShedLater;
 
+pub use carry::{Carry, CarryCounts};
 pub use config::{Client, HostHeader, OnBreak, Order, Proxy, ReplayConfig, ReplayError, Trust};
 pub use dispatch::{CountsHandle, Replayer};
 pub use target::{Target, TargetError};
@@ -71,11 +74,13 @@ pub struct Job<G> {
     pub guard: G,
 }
 
-/// What happened, in this order: jobs, and then the ends of connections.
+/// What happened, in this order: jobs, v1's answers, and then the ends of connections.
 #[derive(Clone, Debug)]
 pub struct Batch<G> {
     /// Requests to send.
     pub jobs: Vec<Job<G>>,
+    /// Answers of v1 to these jobs or to those before them, where somebody wants them.
+    pub answers: Vec<(Message, G)>,
     /// Captured connections from which no more jobs will come: theirs to v2 are closed behind the last.
     pub ended: Vec<u64>,
     /// Dropped when `ended` was looked at.
@@ -84,7 +89,7 @@ pub struct Batch<G> {
 
 impl<G> From<Vec<Job<G>>> for Batch<G> {
     fn from(jobs: Vec<Job<G>>) -> Self {
-        Self { jobs, ended: Vec::new(), guard: None }
+        Self { jobs, answers: Vec::new(), ended: Vec::new(), guard: None }
     }
 }
 

@@ -109,6 +109,9 @@ pub(super) enum Leaf {
     Bool,
 }
 
+/// What goes into the place of a leaf; `None` leaves it.
+pub(super) type ReplaceLeaf<'a> = &'a dyn Fn(Leaf, &[u8]) -> Option<Vec<u8>>;
+
 /// What to do where a rule fits.
 #[derive(Clone, Copy)]
 pub(super) enum Act<'a> {
@@ -116,8 +119,8 @@ pub(super) enum Act<'a> {
     Remove,
     /// Put this JSON there; where the object lacks the name, add it behind the last member.
     Set(&'a [u8]),
-    /// Put something in the place of each leaf; `None` leaves it.
-    Leaves(&'a dyn Fn(Leaf, &[u8]) -> Option<Vec<u8>>),
+    /// Put something in the place of each leaf.
+    Leaves(ReplaceLeaf<'a>),
 }
 
 /// Where a rule fits.
@@ -158,7 +161,7 @@ enum Mode<'a> {
     /// They are passed over: something else comes there.
     Pass,
     /// Each leaf is changed.
-    Leaves(&'a dyn Fn(Leaf, &[u8]) -> Option<Vec<u8>>),
+    Leaves(ReplaceLeaf<'a>),
 }
 
 /// The last members that are kept or taken out of an object or array.

@@ -186,6 +186,10 @@ fn copies(rows: &mut Rows, snapshot: &Snapshot, target: &TargetCounts) {
     rows.part_if("in transit", target.in_transit);
     rows.beside_if("with ambiguous framing", target.ambiguous_sent);
     rows.beside_if("with a body that rules could not read", target.rules_passed_over);
+    rows.beside_if("with values of v2's answers", target.carried);
+    rows.beside_if("with values v2 has not given", target.carry_missing);
+    rows.beside_if("answers not read for values", target.carry_unread);
+    rows.beside_if("values given up", target.carry_evicted);
     rows.text(times::lines(&target.timing, &snapshot.v1));
 }
 

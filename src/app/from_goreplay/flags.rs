@@ -350,7 +350,7 @@ pub const FLAGS: &[Flag] = &[
         "output-http",
         Is(
             "`--to URL`; `URL\\|10%` is `--percent 10`, `URL\\|10` is `--max-rate 10/s`, and so behind --input-raw",
-            |plan, given| target(plan, given),
+            target,
         ),
     ),
     flag(

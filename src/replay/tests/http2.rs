@@ -37,7 +37,7 @@ struct Seen {
 }
 
 /// A running server. Its tasks end with the test's runtime.
-struct V2 {
+pub(super) struct V2 {
     port: u16,
     seen: Arc<Mutex<Vec<Seen>>>,
     /// The client's end of each connection.
@@ -70,11 +70,11 @@ impl V2 {
         v2
     }
 
-    async fn plain() -> Self {
+    pub(super) async fn plain() -> Self {
         Self::start(None, usize::MAX).await
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 

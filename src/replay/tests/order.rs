@@ -145,10 +145,11 @@ async fn a_connection_to_v2_closes_with_the_captured_one_behind_its_last_answer(
         ((0..50).map(|conn| job(conn % 10, "/")).collect(), || counts.snapshot().answered.total());
     // Ended before anything was sent, and one of them after; one never ends, one is under way.
     let ended = (0..8).collect();
-    batch_tx.send(Batch { jobs, ended, guard: None }).expect("send");
+    batch_tx.send(Batch { jobs, answers: vec![], ended, guard: None }).expect("send");
     until("all are answered", || answered() == 50).await;
     until("those that ended are closed", || v2.closed() == 8).await;
-    let batch = Batch { jobs: vec![job(9, "/hang")], ended: vec![8, 77], guard: None };
+    let jobs = vec![job(9, "/hang")];
+    let batch = Batch { jobs, answers: vec![], ended: vec![8, 77], guard: None };
     batch_tx.send(batch).expect("send");
     until("the last that ended is closed", || v2.closed() == 9).await;
     assert_eq!(v2.accepted(), 10, "each had one for all its requests");

@@ -4,11 +4,12 @@
 //! [`Failure`] that names what is wrong. Sockets and clocks are not known here.
 //!
 //! Guaranteed: linear in the bytes, however they are cut; only a head that came in pieces is kept, of at
-//! most [`MAX_HEAD`] bytes; a body is read over, not kept. Heads are parsed by httparse; framing is RFC 9112
+//! most [`MAX_HEAD`] bytes; a body is read over, and kept only if that is asked for. Heads are parsed by httparse; framing is RFC 9112
 //! section 6.3, for answers. Interim answers (1xx but for 101) are passed over.
 
 use memchr::memchr;
 
+use crate::model::KeptAnswer;
 use crate::model::ledger::Failure;
 
 use super::chunks::Chunks;
@@ -47,6 +48,8 @@ enum State {
 /// See the module's description.
 #[derive(Debug)]
 pub(super) struct AnswerReader {
+    /// What is kept, and how much of the body at most; boxed, since it is rare.
+    kept: Option<Box<(KeptAnswer, usize)>>,
     /// Whether HEAD was asked: the answer has no body, whatever its head says.
     is_head_request: bool,
     /// The head so far, when it came in pieces.
@@ -61,6 +64,7 @@ impl AnswerReader {
     /// For the answer to a request with this method.
     pub fn new(method: &[u8]) -> Self {
         Self {
+            kept: None,
             is_head_request: method == b"HEAD",
             head: Vec::new(),
             state: State::Head,
@@ -68,6 +72,17 @@ impl AnswerReader {
             keeps_alive: false,
             has_begun: false,
         }
+    }
+
+    /// Keeps the answer, and so many bytes of its body at most.
+    pub fn keep(&mut self, limit: Option<usize>) {
+        self.kept = limit.map(|limit| Box::new((KeptAnswer::default(), limit)));
+    }
+
+    /// What was kept, once.
+    pub fn take_kept(&mut self) -> Option<Box<KeptAnswer>> {
+        let kept = self.kept.take()?;
+        Some(Box::new(kept.0))
     }
 
     /// Whether any byte has come.
@@ -103,10 +118,20 @@ impl AnswerReader {
             State::Sized(left) => {
                 let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                 *left -= taken as u64;
+                keep(&mut self.kept, bytes.get(..taken).unwrap_or_default());
                 (*left == 0).then_some(bytes.len() - taken)
             }
-            State::Chunked(chunks) => chunks.feed(bytes)?.map(|used| bytes.len() - used),
-            State::UntilClose => None,
+            State::Chunked(chunks) => {
+                let used = match &mut self.kept {
+                    None => chunks.feed(bytes)?,
+                    kept => chunks.feed_to(bytes, |data| keep(kept, data))?,
+                };
+                used.map(|used| bytes.len() - used)
+            }
+            State::UntilClose => {
+                keep(&mut self.kept, bytes);
+                None
+            }
             State::Head | State::Over => Some(bytes.len()),
         };
         let Some(rest) = rest else { return Ok(Progress::More) };
@@ -164,9 +189,10 @@ impl AnswerReader {
 
     /// Reads a whole head.
     fn read_head(&mut self, head: &[u8]) -> Result<(), Failure> {
-        let parsed = match parse(head, &mut [httparse::EMPTY_HEADER; FIELDS]) {
+        let kept = &mut self.kept;
+        let parsed = match parse(head, &mut [httparse::EMPTY_HEADER; FIELDS], kept) {
             Err(httparse::Error::TooManyHeaders) => {
-                parse(head, &mut vec![httparse::EMPTY_HEADER; MAX_FIELDS])
+                parse(head, &mut vec![httparse::EMPTY_HEADER; MAX_FIELDS], kept)
             }
             parsed => parsed,
         };
@@ -223,8 +249,20 @@ fn head_end(bytes: &[u8], seen: usize) -> Option<usize> {
     }
 }
 
-/// Parses a whole head, as leniently as clients do.
-fn parse<'a>(head: &'a [u8], fields: &mut [httparse::Header<'a>]) -> Result<Head, httparse::Error> {
+/// Takes the next bytes of a body that is kept.
+fn keep(kept: &mut Option<Box<(KeptAnswer, usize)>>, bytes: &[u8]) {
+    if let Some(kept) = kept {
+        let (answer, limit) = &mut **kept;
+        answer.push(bytes, *limit);
+    }
+}
+
+/// Parses a whole head, as leniently as clients do. What is kept of it is that of the last one.
+fn parse<'a>(
+    head: &'a [u8],
+    fields: &mut [httparse::Header<'a>],
+    kept: &mut Option<Box<(KeptAnswer, usize)>>,
+) -> Result<Head, httparse::Error> {
     let mut config = httparse::ParserConfig::default();
     config
         .allow_spaces_after_header_name_in_responses(true)
@@ -258,7 +296,12 @@ fn parse<'a>(head: &'a [u8], fields: &mut [httparse::Header<'a>]) -> Result<Head
         (Some(_), _) | (None, None) => Framing::UntilClose,
         (None, Some(length)) => Framing::Length(length),
     };
-    Ok(Head { status: response.code.unwrap_or(0), framing, keeps_alive: keeps && !closes })
+    let status = response.code.unwrap_or(0);
+    if let Some(kept) = kept {
+        let field = |f: &httparse::Header| (f.name.as_bytes().to_vec(), f.value.to_vec());
+        (kept.0.status, kept.0.fields) = (status, response.headers.iter().map(field).collect());
+    }
+    Ok(Head { status, framing, keeps_alive: keeps && !closes })
 }
 
 /// A Content-Length: digits only; a list of the same number is that number (RFC 9112 6.3).
@@ -316,6 +359,34 @@ mod tests {
         always("GET", "HTTP/1.1 204 No Content\r\n\r\n", Ok((204, true)));
         always("GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", Ok((304, true)));
         always("GET", "\r\nHTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\nx", Ok((200, true)));
+    }
+
+    #[test]
+    fn what_is_kept_is_the_same_in_any_pieces_and_without_chunk_framing() {
+        let length = "Set-Cookie: a=1\r\nset-cookie:  b=2 \r\nContent-Length: 5\r\n\r\nhello";
+        let chunked =
+            "Transfer-Encoding: chunked\r\n\r\n2;x\r\nhe\r\n3\r\nllo\r\n0\r\nT: v\r\n\r\n";
+        for (text, fields) in [(length, 3), (chunked, 1), ("X: y\r\n\r\nhello", 1)] {
+            let text = format!("HTTP/1.1 103 E\r\nLink: x\r\n\r\nHTTP/1.1 201 OK\r\n{text}");
+            for (size, limit) in (1..=text.len()).flat_map(|size| [(size, 5), (size, 4)]) {
+                let mut reader = AnswerReader::new(b"GET");
+                reader.keep(Some(limit));
+                for piece in text.as_bytes().chunks(size) {
+                    reader.feed(piece).expect(&text);
+                }
+                let kept = reader.take_kept().expect("kept");
+                assert_eq!((kept.status, kept.fields.len()), (201, fields), "{text:?} by {size}");
+                assert_eq!(kept.body, &b"hello"[..limit], "{text:?} by {size}");
+                assert_eq!((kept.body_len, kept.is_cut()), (5, limit < 5));
+                if fields == 3 {
+                    let cookies: Vec<_> = kept.values("Set-Cookie").collect();
+                    assert_eq!(cookies, [b"a=1", b"b=2"]);
+                }
+            }
+        }
+        let mut reader = AnswerReader::new(b"GET");
+        reader.feed(b"HTTP/1.1 204 OK\r\n\r\n").expect("an answer");
+        assert_eq!(reader.take_kept(), None, "nobody asked");
     }
 
     #[test]

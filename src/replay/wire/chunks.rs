@@ -1,4 +1,4 @@
-//! The chunked coding of an answer (RFC 9112 section 7.1), read over and not kept.
+//! The chunked coding of an answer (RFC 9112 section 7.1), read over; who wants its data gets it.
 //!
 //! In: pieces of any size. Out: where the last chunk's trailer section ends. Guaranteed: constant memory; a
 //! size that is no hexadecimal number of at most 64 bits is an error; each line is bounded.
@@ -38,12 +38,22 @@ pub(super) struct Chunks {
 impl Chunks {
     /// Reads the next bytes. Gives how many belong to the body once it is at its end.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<usize>, Failure> {
+        self.feed_to(bytes, |_| ())
+    }
+
+    /// The same, and hands on the data that is in them.
+    pub fn feed_to(
+        &mut self,
+        bytes: &[u8],
+        mut data: impl FnMut(&[u8]),
+    ) -> Result<Option<usize>, Failure> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             if self.place == Place::Data {
                 let there = bytes.len() - at;
                 let taken = usize::try_from(self.left).unwrap_or(usize::MAX).min(there);
                 self.left -= taken as u64;
+                data(bytes.get(at..at + taken).unwrap_or_default());
                 at += taken;
                 if self.left == 0 {
                     (self.place, self.line) = (Place::DataEnd, 0);

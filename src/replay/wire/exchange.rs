@@ -2,7 +2,8 @@
 //!
 //! In: a stream, the bytes to send, two deadlines. Out: how it ended. Guaranteed: reading goes on while
 //! writing does, so a v2 that answers before it has read everything blocks nobody; a failed write does not
-//! lose an answer that is already there; nothing is kept beyond the buffer lent.
+//! lose an answer that is already there; nothing is kept beyond the buffer lent, unless the answer is to be
+//! kept.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -70,6 +71,12 @@ impl<'a> Exchange<'a> {
     /// Whether the stream carried an exchange before.
     pub fn kept(self, is_kept: bool) -> Self {
         Self { is_doubtful: is_kept, ..self }
+    }
+
+    /// Keeps the answer, and so many bytes of its body, if it is wanted.
+    pub fn keeping(mut self, limit: Option<usize>) -> Self {
+        self.reader.keep(limit);
+        self
     }
 
     /// Does it; the answer's head and the whole of it must be there by the deadlines. `time` is a timer of the
@@ -153,22 +160,23 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn answered(&self, is_clean: bool) -> Ended {
+    fn answered(&mut self, is_clean: bool) -> Ended {
         // With part of the request still here, the connection is of no further use.
-        let answer = Answer { status: self.reader.status(), at: Instant::now() };
+        let (status, kept) = (self.reader.status(), self.reader.take_kept());
+        let answer = Answer { status, at: Instant::now(), kept };
         let keeps_alive = is_clean && self.reader.keeps_alive() && self.writing == Writing::Done;
         Ended::Answered { answer, keeps_alive }
     }
 
     /// v2 has closed.
-    fn end(&self) -> Ended {
+    fn end(&mut self) -> Ended {
         match self.reader.end() {
             Ok(()) => self.answered(false),
             Err(failure) => self.failed(failure),
         }
     }
 
-    fn error(&self, error: &io::Error) -> Ended {
+    fn error(&mut self, error: &io::Error) -> Ended {
         tracing::debug!(%error, "the connection broke");
         match error.kind() {
             // TLS without its closing message.

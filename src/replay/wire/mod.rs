@@ -1,7 +1,7 @@
 //! The transport that sends the captured bytes as they were, over HTTP/1.x.
 //!
-//! In: a captured request. Out: the status of its answer, which is read to its end and thrown away; or the
-//! cause of failure.
+//! In: a captured request. Out: the status of its answer, which is read to its end and thrown away unless somebody
+//! wants to keep it; or the cause of failure.
 //!
 //! Guaranteed: v2 gets the bytes that v1 got, with the marker as last field line and what the user changes
 //! (see `encode`), nothing else; at most one sending: another connection is tried only when a kept one was
@@ -86,6 +86,7 @@ impl Wire {
         n: u64,
         buffers: &mut Buffers,
         start: Instant,
+        keep: Option<usize>,
     ) -> Result<Answer, Failure> {
         if !self.edits.write_head(message, n, &mut buffers.out) {
             return Err(Failure::Unsendable);
@@ -113,7 +114,7 @@ impl Wire {
             let (out, method) = ([&buffers.out[..], body], message.method());
             let exchange = Exchange::new(&mut connection.stream, out, method, &mut buffers.read);
             let time = buffers.time.get_or_insert_with(|| Box::pin(sleep_until(head_deadline)));
-            let exchange = exchange.kept(is_kept);
+            let exchange = exchange.kept(is_kept).keeping(keep);
             return match exchange.run(time.as_mut(), head_deadline, deadline).await {
                 Ended::Answered { answer, keeps_alive } => {
                     if keeps_alive && !is_alone && !closes(message) {
@@ -165,11 +166,17 @@ fn closes(message: &Message) -> bool {
 }
 
 impl Transport for Wire {
-    async fn exchange(&self, message: Message, n: u64, start: Instant) -> Result<Answer, Failure> {
+    async fn exchange(
+        &self,
+        message: Message,
+        n: u64,
+        start: Instant,
+        keep: Option<usize>,
+    ) -> Result<Answer, Failure> {
         let free = || self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut buffers = free().pop().unwrap_or_default();
         buffers.read.resize(READ_SIZE, 0);
-        let result = self.send(&message, n, &mut buffers, start).await;
+        let result = self.send(&message, n, &mut buffers, start, keep).await;
         if let Err(failure) = &result {
             tracing::debug!(n, ?failure, "no answer");
         }

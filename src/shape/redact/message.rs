@@ -25,6 +25,9 @@ use crate::model::{Completion, Message};
 /// A body that cannot be looked into.
 struct Unreadable;
 
+/// A body with its edits, where there are any, and what of it goes on the wire.
+type Bodies<'m> = (Option<Vec<u8>>, Cow<'m, [u8]>);
+
 impl Redactor {
     /// The message without its secrets; [`Message::redacted`] counts them. A body that cannot be looked into is left out.
     pub fn redact(&self, message: Message) -> Message {
@@ -80,11 +83,7 @@ impl Redactor {
     }
 
     /// The body with its edits, where there are any, and what of it goes on the wire.
-    fn wire<'m>(
-        &self,
-        message: &'m Message,
-        edits: &[Edit],
-    ) -> Option<(Option<Vec<u8>>, Cow<'m, [u8]>)> {
+    fn wire<'m>(&self, message: &'m Message, edits: &[Edit]) -> Option<Bodies<'m>> {
         if edits.is_empty() {
             return Some((None, Cow::Borrowed(message.wire_body())));
         }

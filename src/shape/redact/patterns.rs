@@ -98,7 +98,7 @@ fn passes_luhn(digits: &[u8]) -> bool {
             (_, digit) => 2 * digit,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// RFC 5321 section 4.5.3.1.

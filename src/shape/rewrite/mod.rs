@@ -188,10 +188,10 @@ impl Rewriter {
         self.target(&mut head)?;
         let (body, passed_over) = self.body(message)?;
         let framing = body::framing(message);
-        if let (Some(body), Some(Framing::Length)) = (&body, framing) {
-            if body.len() != message.body.len() {
-                head.set_length(body.len());
-            }
+        if let (Some(body), Some(Framing::Length)) = (&body, framing)
+            && body.len() != message.body.len()
+        {
+            head.set_length(body.len());
         }
         if !head.is_changed && body.is_none() {
             return Ok((None, passed_over));

@@ -1,0 +1,231 @@
+//! What the parts know, without messages: the text of rules, JSON, URLs, dates, codings. How they play together is
+//! tested in `app`, where messages can be made from bytes.
+
+use std::io::Write as _;
+
+use super::rule::{RuleError, Rules, Sink, Source};
+use super::{coding, date, json, url};
+use crate::model::testing::{Random, seeds};
+
+#[test]
+fn every_form_of_a_rule_is_read() {
+    let rule = |text: &str| {
+        let rules = Rules::parse(&[text]).unwrap_or_else(|wrong| panic!("{text}: {wrong}"));
+        rules.0.into_iter().next().expect("one rule")
+    };
+    assert!(matches!(rule(" cookies ").source, Source::Cookies));
+    for text in ["cookie sid", "cookie \"sid\"", "cookie sid -> cookie sid"] {
+        let rule = rule(text);
+        assert!(matches!(&rule.source, Source::Cookie(name) if name == "sid"), "{text}");
+        assert!(matches!(&rule.sink, Sink::Cookie(name) if name == "sid"), "{text}");
+    }
+    let bearer = rule(r#"json $.token->header Authorization "Bearer {}""#);
+    let Sink::Header(name, template) = bearer.sink else { panic!("a header") };
+    assert_eq!((name.as_str(), template.find(b"bearer abc")), ("Authorization", Some(7..10)));
+    assert_eq!(template.find(b"Basic abc"), None);
+    let location = rule(r#"header Location "/orders/{}" -> path"#);
+    let Source::Header(_, template) = location.source else { panic!("a header") };
+    assert_eq!(template.find(b"/orders/17"), Some(8..10));
+    let regex =
+        rule(r#"regex name="csrf" value="([^"]+)" -> form csrf token"#.trim_end_matches(" token"));
+    let Source::Regex(regex) = regex.source else { panic!("a regex") };
+    assert_eq!(regex.as_str(), r#"name="csrf" value="([^"]+)""#);
+    assert!(matches!(rule("cookie csrf -> header X-CSRF").sink, Sink::Header(..)));
+    assert!(matches!(rule("json $.id -> query id").sink, Sink::Query(_)));
+    assert!(matches!(rule("regex a->(b) -> json $['a b'][0]").sink, Sink::Json(_)));
+}
+
+#[test]
+fn what_is_wrong_with_a_rule_is_shown_where_it_is() {
+    for (text, at, what) in [
+        ("", 1, "no rule begins with ``"),
+        ("cookie", 7, "expected the name of a cookie"),
+        ("cookies all", 9, "nothing is expected here"),
+        ("cookies -> path", 1, "`cookies` stands alone"),
+        ("session", 1, "no rule begins with `session`"),
+        ("json $.a", 9, "expected `->`"),
+        ("json a -> path", 6, "a JSON path begins with `$`"),
+        ("json $.a..b -> path", 9, "expected `.name`"),
+        ("json $ -> path", 7, "expected `.name`"),
+        ("json $[x] -> path", 7, "expected `.name`"),
+        ("json $.a -> body", 13, "nothing is called `body`"),
+        ("json $.a -> path 2", 18, "nothing is expected here"),
+        ("json $.a -> header", 19, "expected the name of a header field"),
+        ("json $.a -> header X Bearer", 22, "expected a template in double quotes"),
+        ("json $.a -> query a b", 20, "has no spaces"),
+        ("regex abc -> path", 7, "has no group"),
+        ("regex (abc -> path", 7, "unclosed group"),
+        ("jsön $.a -> x", 1, "nothing is called `jsön`"),
+        ("json $.ä -> x", 13, "nothing is called `x`"),
+    ] {
+        let wrong: RuleError = Rules::parse(&[text]).expect_err(text);
+        let said = wrong.to_string();
+        assert!(said.starts_with(&format!("at character {at}: ")), "{text}: {said}");
+        assert!(said.contains(what), "{text}: {said}");
+        let lines: Vec<_> = said.lines().collect();
+        let caret = lines.last().expect("lines").chars().count();
+        assert_eq!((lines.len(), caret), (3, at + 2), "{said}");
+    }
+}
+
+#[test]
+fn values_of_json_are_found_where_they_lie() {
+    let text = br#" {"a": {"id" : 17, "n\u0061me": "x\"y"}, "list":[{"id":"p"},{"id":-2.5e3}], "id": true} "#;
+    let found = |path: &str| -> Vec<String> {
+        let path = json::Path::parse(path).unwrap_or_else(|wrong| panic!("{path}: {wrong:?}"));
+        let ranges = path.find(text).into_iter();
+        ranges
+            .map(|range| String::from_utf8_lossy(text.get(range).expect("within")).into())
+            .collect()
+    };
+    assert_eq!(found("$.a.id"), ["17"]);
+    assert_eq!(found("$['a'].name"), [r#""x\"y""#]);
+    assert_eq!(found("$.list[1]['id']"), ["-2.5e3"]);
+    assert_eq!(found("$.list[*].id"), [r#""p""#, "-2.5e3"]);
+    assert_eq!(found("$.*.id"), ["17"]);
+    assert_eq!(found("$.id"), ["true"]);
+    assert_eq!((found("$.list.id"), found("$.a[0]"), found("$.no")), (vec![], vec![], vec![]));
+    assert_eq!(json::content(br#""x\"\u00e9""#).expect("text"), "x\"é".as_bytes());
+    assert_eq!((json::content(b"17"), json::content(b"null")), (Some(b"17".to_vec()), None));
+    assert_eq!(json::quoted("a\"é\n".as_bytes()), "\"a\\\"é\\n\"".as_bytes());
+    assert_eq!(json::quoted(b"\xff\""), b"\"\xff\\\"\"");
+}
+
+#[test]
+fn what_is_no_json_as_a_whole_has_no_values() {
+    let path = json::Path::parse("$.a").expect("a path");
+    for text in [
+        "",
+        "{",
+        r#"{"a":1"#,
+        r#"{"a":1}}"#,
+        r#"{"a":1,}"#,
+        r#"{"a":x}"#,
+        r#"{"a" 1}"#,
+        r#"{"a":"b}"#,
+        r#"{"a":"b\"#,
+        "[1,]",
+    ] {
+        assert_eq!(path.find(text.as_bytes()).len(), 0, "{text}");
+    }
+    let nested =
+        |depth: usize| format!("{{\"a\":1,\"b\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+    assert_eq!(path.find(nested(127).as_bytes()).len(), 1);
+    assert_eq!(path.find(nested(128).as_bytes()).len(), 0);
+    assert_eq!(path.find(nested(1 << 20).as_bytes()).len(), 0);
+}
+
+#[test]
+fn a_value_of_json_is_what_serde_says_it_is_and_no_text_makes_it_panic() {
+    let path = json::Path::parse("$.*").expect("a path");
+    let mut whole = 0;
+    for seed in seeds(20_000) {
+        let mut random = Random::new(seed);
+        let words: [&[u8]; 14] = [
+            b"{",
+            b"}",
+            b"\"a\"",
+            b":",
+            b",",
+            b"[",
+            b"]",
+            b"1",
+            b"-1.5e2",
+            b"true",
+            b" ",
+            b"\"\\u0041\\\"\"",
+            b"\"",
+            b"\\",
+        ];
+        let text: Vec<u8> =
+            (0..1 + random.below(9)).flat_map(|_| random.pick(&words).to_vec()).collect();
+        let text = if random.one_in(2) { [b"{\"k\":", &text[..], b"}"].concat() } else { text };
+        let found = path.find(&text);
+        let parsed: Result<serde_json::Value, _> = serde_json::from_slice(&text);
+        if let Ok(serde_json::Value::Object(object)) = &parsed {
+            whole += 1;
+            // Of names that occur twice both are found.
+            assert!(found.len() >= object.len(), "{}", text.escape_ascii());
+        }
+        if parsed.is_ok() {
+            for range in found {
+                let value = text.get(range).expect("within the text");
+                assert!(serde_json::from_slice::<serde_json::Value>(value).is_ok());
+            }
+        }
+    }
+    assert!(whole > 100, "{whole}");
+}
+
+#[test]
+fn urls_and_references_are_written_and_read() {
+    assert_eq!(url::decoded(b"a%2Fb+c%zz%4", true), b"a/b c%zz%4");
+    assert_eq!(url::decoded(b"a+b%20", false), b"a+b ");
+    assert_eq!(url::encoded("a/b c~é".as_bytes()), b"a%2Fb%20c~%C3%A9");
+    for byte in 0..=255u8 {
+        assert_eq!(url::decoded(&url::encoded(&[byte]), true), [byte]);
+    }
+    let text = b"a&amp;b&#43;&#x2F;&quot;&nbsp;&#xD800;& &;&amp";
+    assert_eq!(url::without_references(text), b"a&b+/\"&nbsp;&#xD800;& &;&amp");
+}
+
+#[test]
+fn dates_are_compared_whatever_their_form() {
+    let epoch = date::parse(b"Thu, 01 Jan 1970 00:00:00 GMT").expect("a date");
+    assert_eq!(Some(epoch), date::parse(b"Thu, 01-Jan-70 00:00:00 GMT"));
+    assert_eq!(date::parse(b"Sun Nov  6 08:49:37 1994"), Some((1994, 10, 6, 31_777)));
+    assert!(epoch < date::parse(b"Wed, 01 Jan 2070 00:00:01 GMT").expect("a date"));
+    assert_eq!((date::parse(b"soon"), date::parse(b"")), (None, None));
+}
+
+#[test]
+fn codings_are_undone_and_their_output_is_bounded() {
+    let text = b"a token, a token, a token".repeat(10);
+    let level = flate2::Compression::fast();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), level);
+    gzip.write_all(&text).expect("memory");
+    let gzip = gzip.finish().expect("memory");
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), level);
+    zlib.write_all(&text).expect("memory");
+    let mut raw = flate2::write::DeflateEncoder::new(Vec::new(), level);
+    raw.write_all(&text).expect("memory");
+    let zstd = zstd::encode_all(&text[..], 1).expect("memory");
+    let twice = zstd::encode_all(&gzip[..], 1).expect("memory");
+    for (body, codings) in [
+        (gzip.clone(), &[&b"gzip"[..]][..]),
+        (gzip.clone(), &[b"X-GZIP"]),
+        (zlib.finish().expect("memory"), &[b"deflate"]),
+        (raw.finish().expect("memory"), &[b"deflate"]),
+        (zstd, &[b"zstd"]),
+        (twice.clone(), &[b"gzip, zstd"]),
+        (twice, &[b"gzip", b"identity, zstd"]),
+        (text.clone(), &[]),
+        (text.clone(), &[b"identity"]),
+    ] {
+        let (decoded, is_whole) = coding::decoded(&body, codings);
+        assert_eq!((decoded.as_ref(), is_whole), (&text[..], true), "{codings:?}");
+    }
+    for (body, codings) in
+        [(&text[..], &[&b"br"[..]][..]), (&text, &[b"gzip"]), (b"x", &[b"a,b,c,d,e"])]
+    {
+        assert_eq!(coding::decoded(body, codings), (vec![].into(), false), "{codings:?}");
+    }
+    let half = gzip.get(..gzip.len() / 2).expect("half");
+    assert!(!coding::decoded(half, &[b"gzip"]).1);
+    let bomb = zstd::encode_all(&vec![0; 64 << 20][..], 1).expect("memory");
+    let (decoded, is_whole) = coding::decoded(&bomb, &[b"zstd"]);
+    assert_eq!((decoded.len() as u64, is_whole), (coding::MAX_DECODED, false));
+    for seed in seeds(2000) {
+        let mut random = Random::new(seed);
+        let mut bytes = gzip.clone();
+        for _ in 0..3 {
+            let at = random.below(bytes.len());
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = random.u32() as u8;
+            }
+        }
+        for coding in [&b"gzip"[..], b"deflate", b"zstd"] {
+            assert!(coding::decoded(&bytes, &[coding]).0.len() <= 4 << 20);
+        }
+    }
+}
