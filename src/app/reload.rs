@@ -20,7 +20,7 @@ pub fn is_wanted(started: Option<&Started>) -> bool {
     started.is_some_and(|started| started.origin.is_some())
 }
 
-/// What to do on SIGHUP in a run that was started so. `apply` takes the settings over, of which only [`RELOADABLE`] differ from
+/// What to do on SIGHUP in a run that was started so. `apply` takes the settings over, of which only `RELOADABLE` differ from
 /// those before; it fails before it changes anything. What is in force is kept for others to see until this is dropped.
 pub fn of(
     started: Option<Started>,

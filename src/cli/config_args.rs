@@ -10,7 +10,7 @@ use clap::{ArgAction, Args, Subcommand};
 #[derive(Clone, Debug, Default, Args)]
 pub struct FileArgs {
     /// Take what neither a flag nor the environment says from this file: TOML, its keys the names of the flags, for all
-    /// commands or in a table of one ([mirror]). SIGHUP reads it again.
+    /// commands or in a table of one (`[mirror]`). SIGHUP reads it again.
     #[arg(long, env = "SHADOWTAP_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 }

@@ -70,7 +70,7 @@ pub struct RewriteArgs {
     #[arg(long, env = "SHADOWTAP_REMOVE_QUERY", value_delimiter = '\n', value_name = "NAME")]
     pub remove_query: Vec<String>,
 
-    /// Set a member of JSON bodies, such as $.user.plan=free or $.items[*].price=0: VALUE is JSON, else a text; env: and
+    /// Set a member of JSON bodies, such as `$.user.plan=free` or `$.items[*].price=0`: VALUE is JSON, else a text; env: and
     /// file: are texts. Every other byte of the document stays.
     #[arg(
         long,
