@@ -48,7 +48,7 @@ pub const NOT_A_VALUE: &str =
     "the value has a line break or another control character, which no field may have";
 
 impl Value {
-    /// With these bytes for now. They must end no line.
+    /// With these bytes, until others are put there. They must end no line.
     pub fn new(bytes: &[u8]) -> Result<Self, &'static str> {
         if !is_value(bytes) {
             return Err(NOT_A_VALUE);
