@@ -274,7 +274,9 @@ impl Waiting {
         if let Some(conn) = self.conns.get_mut(&request.0) {
             conn.left = conn.left.saturating_sub(1);
             for numbers in [&mut conn.all, &mut conn.open] {
-                while numbers.pop_front_if(|number| !self.held.contains_key(number)).is_some() {}
+                while numbers.front().is_some_and(|number| !self.held.contains_key(number)) {
+                    numbers.pop_front();
+                }
             }
             if conn.left == 0 {
                 self.ended.extend(conn.is_ended.then_some(request.0));

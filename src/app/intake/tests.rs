@@ -170,7 +170,7 @@ fn the_rate_is_the_same_however_late_v1_answers_live_and_from_a_file() {
     const MILLI: u64 = 1_000_000;
     // Every tenth request is answered after 11 s, some of the others with an error: 50 a second for 30 s.
     let all: Vec<_> = (0..1500).map(|n| get_at(n, n * 20 * MILLI)).collect();
-    let late = |n: usize| if n % 10 == 0 { 11_000 } else { 3 };
+    let late = |n: usize| if n.is_multiple_of(10) { 11_000 } else { 3 };
     let status = |n: usize| if n % 7 == 3 { 500 } else { 200 };
     let mut events: Vec<_> = (0..all.len())
         .flat_map(|n| [(n as u64 * 20, n, false), (n as u64 * 20 + late(n), n, true)])
