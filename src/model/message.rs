@@ -278,6 +278,10 @@ impl StatusSeen {
 
 /// A target without scheme and authority, where it has them (RFC 9112 section 3.2.2).
 fn path_and_query(target: &[u8]) -> &[u8] {
+    // As nearly all are: no scheme begins so.
+    if target.first() == Some(&b'/') {
+        return target;
+    }
     let is_absolute = |at: &usize| {
         let scheme = target.get(..*at).unwrap_or_default();
         !scheme.is_empty() && scheme.iter().all(u8::is_ascii_alphanumeric)
