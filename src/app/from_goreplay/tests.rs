@@ -470,7 +470,7 @@ fn lines_of_a_script_are_read_as_its_shell_does() {
     let line = "sudo gor --input-raw :80 \\\n  --output-http \"v2:80\" # comment\n";
     assert_eq!(printed(&translated(line)), command("mirror -p 80 {SENT}"));
     let broken =
-        translated("gor --input-raw :80 --output-http v2:80 --input-raw-realip-header 'a\nb'");
+        translated("gor --input-raw :80 --output-http v2:80 --input-raw-bpf-filter 'a\nb'");
     assert!(quoted(&broken.words.expect("words")).is_err());
 }
 
