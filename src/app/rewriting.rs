@@ -66,7 +66,7 @@ fn prepared(
     };
     match rewriter.apply(&message) {
         Rewritten::Same { passed_over } => Ok(Prepared { message, passed_over }),
-        Rewritten::Changed { raw, passed_over } => match read_again(raw, &message) {
+        Rewritten::Changed { raw, passed_over } => match whole_again(raw, &message) {
             Some(message) => Ok(Prepared { message, passed_over }),
             None => {
                 tell(told_invalid, "the rewrite rules would make no request of it");
@@ -86,8 +86,15 @@ fn tell(is_told: &AtomicBool, why: &str) {
     }
 }
 
+/// The message of these bytes, which must be as whole as before.
+fn whole_again(raw: Vec<u8>, before: &Message) -> Option<Message> {
+    let message = read_again(Bytes::from(raw), before)?;
+    (message.completion == Completion::Complete || before.completion != Completion::Complete)
+        .then_some(message)
+}
+
 /// The message of these bytes, with everything else as it was.
-fn read_again(raw: Vec<u8>, before: &Message) -> Option<Message> {
+pub(super) fn read_again(raw: Bytes, before: &Message) -> Option<Message> {
     let from = Provenance {
         conn: before.conn,
         index: before.index,
@@ -100,10 +107,9 @@ fn read_again(raw: Vec<u8>, before: &Message) -> Option<Message> {
         is_whole: true,
     };
     let config = Config { max_body: Some(u64::MAX), ..Config::default() };
-    let mut message = parse_whole(Bytes::from(raw), Role::Client, from, &config)?;
+    let mut message = parse_whole(raw, Role::Client, from, &config)?;
     message.redacted = before.redacted;
-    (message.completion == Completion::Complete || before.completion != Completion::Complete)
-        .then_some(message)
+    Some(message)
 }
 
 /// The rules that the flags name.
