@@ -143,9 +143,9 @@ impl Middleware for Asked {
         self.program.v1_answered(id, response, guard);
     }
 
-    fn v2_answered(&mut self, id: Id, answer: &KeptAnswer, took: Duration) {
+    fn v2_answered(&mut self, id: Id, answer: KeptAnswer, took: Duration) {
         if self.keeps().is_some() {
-            self.program.v2_answered(id, answer.clone(), took);
+            self.program.v2_answered(id, answer, took);
         }
     }
 
@@ -184,5 +184,4 @@ fn fitted(changed: Changed, before: &Message) -> Option<Message> {
 }
 
 #[cfg(test)]
-#[path = "middleware/tests.rs"]
 mod tests;

@@ -1,13 +1,15 @@
 //! The place where somebody outside says what becomes of each request.
 //!
 //! In: requests at their turn, v1's answers as they come, v2's answers. Out: each request as it is to leave, or the bucket in which it
-//! ends. Guaranteed: an answer is told behind its request, whichever came first, and only if its request was told;
+//! ends. Guaranteed: an answer is told behind its request, whichever came first, and only if its request was told; v2's is
+//! told behind v1's where both are wanted and v1's comes before the next request of the connection is asked about, or its end;
 //! while one is asked about, it counts as under way and its connection waits, as it does for v2. Who is asked, and how, is
 //! known to whoever implements [`Middleware`].
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use ahash::AHashMap;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lru::LruCache;
@@ -18,6 +20,9 @@ use crate::model::{KeptAnswer, Message};
 
 /// Requests whose answer by v1 is still to come, or to be told, at most: the last ones taken over.
 const PAIRS: NonZeroUsize = NonZeroUsize::new(1 << 16).unwrap();
+
+/// Bytes of v2's answers that wait for v1's at most; what is beyond is told at once.
+const HELD: usize = 16 << 20;
 
 /// Who says what becomes of each request.
 ///
@@ -33,7 +38,7 @@ pub trait Middleware: Send {
     /// v1's answer to the request of this connection and index; the guard is its share of the queue.
     fn v1_answered(&mut self, id: (u64, u32), response: Message, guard: Box<dyn Send>);
     /// v2's answer to it, and how long it took.
-    fn v2_answered(&mut self, id: (u64, u32), answer: &KeptAnswer, took: Duration);
+    fn v2_answered(&mut self, id: (u64, u32), answer: KeptAnswer, took: Duration);
     /// What happened so far.
     fn counts(&self) -> MiddlewareCounts;
     /// Comes to an end, at this moment at the latest; without one, within the time that it has of its own. Asked again, the
@@ -90,17 +95,49 @@ pub(super) struct Asking<G> {
     wants_v1: bool,
     under_way: FuturesUnordered<BoxFuture<'static, Said<G>>>,
     pairs: LruCache<(u64, u32), Pair<G>>,
+    /// v2's answers that wait for v1's, by connection.
+    held: AHashMap<u64, Vec<Held>>,
+    held_bytes: usize,
+}
+
+struct Held {
+    id: (u64, u32),
+    answer: KeptAnswer,
+    took: Duration,
+}
+
+impl Held {
+    fn bytes(&self) -> usize {
+        let field = |(name, value): &(Vec<u8>, Vec<u8>)| name.len() + value.len();
+        let fields: usize = self.answer.fields.iter().map(field).sum();
+        size_of::<Self>() + fields + self.answer.body.len()
+    }
 }
 
 impl<G: Send + 'static> Asking<G> {
     pub fn new(middleware: Box<dyn Middleware>) -> Self {
         let wants_v1 = middleware.wants_v1();
         let (under_way, pairs) = (FuturesUnordered::new(), LruCache::new(PAIRS));
-        Self { middleware, wants_v1, under_way, pairs }
+        let (held, held_bytes) = (AHashMap::new(), 0);
+        Self { middleware, wants_v1, under_way, pairs, held, held_bytes }
     }
 
-    pub fn middleware(&mut self) -> &mut dyn Middleware {
-        &mut *self.middleware
+    /// Bytes of the bodies of v2's answers that are wanted.
+    pub fn keeps(&self) -> Option<usize> {
+        self.middleware.keeps()
+    }
+
+    /// What happened so far.
+    pub fn counts(&self) -> MiddlewareCounts {
+        self.middleware.counts()
+    }
+
+    /// See [`Middleware::end`].
+    pub fn end(&mut self, until: Option<Instant>) -> BoxFuture<'static, ()> {
+        for conn in self.held.keys().copied().collect::<Vec<_>>() {
+            self.ended(conn);
+        }
+        self.middleware.end(until)
     }
 
     /// Requests that are asked about now.
@@ -121,12 +158,45 @@ impl<G: Send + 'static> Asking<G> {
             return;
         };
         match self.pairs.pop(&id) {
-            Some(Pair::Told) => self.middleware.v1_answered(id, response, Box::new(guard)),
+            Some(Pair::Told) => {
+                self.middleware.v1_answered(id, response, Box::new(guard));
+                self.release(id.0, |held| held.id == id);
+            }
             Some(Pair::Waits) => {
                 self.pairs.put(id, Pair::Answered(Box::new(response), guard));
             }
             // Not sent, or too long ago.
             Some(Pair::Answered(..)) | None => {}
+        }
+    }
+
+    /// v2's answer to one.
+    pub fn v2_answered(&mut self, id: (u64, u32), answer: &KeptAnswer, took: Duration) {
+        let held = Held { id, answer: answer.clone(), took };
+        let waits = matches!(self.pairs.peek(&id), Some(Pair::Told));
+        if waits && self.held_bytes + held.bytes() <= HELD {
+            self.held_bytes += held.bytes();
+            self.held.entry(id.0).or_default().push(held);
+        } else {
+            self.middleware.v2_answered(id, held.answer, took);
+        }
+    }
+
+    /// A captured connection has ended.
+    pub fn ended(&mut self, conn: u64) {
+        self.release(conn, |_| true);
+    }
+
+    /// Tells v2's answers that wait no longer.
+    fn release(&mut self, conn: u64, is_it: impl Fn(&Held) -> bool) {
+        let Some(all) = self.held.remove(&conn) else { return };
+        let (told, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(is_it);
+        for held in told {
+            self.held_bytes = self.held_bytes.saturating_sub(held.bytes());
+            self.middleware.v2_answered(held.id, held.answer, held.took);
+        }
+        if !rest.is_empty() {
+            self.held.insert(conn, rest);
         }
     }
 
@@ -137,6 +207,7 @@ impl<G: Send + 'static> Asking<G> {
 
     /// It is this request's turn.
     pub fn ask(&mut self, turn: Turn<G>, request: Message) {
+        self.release(turn.id.0, |_| true);
         let asked = self.middleware.ask(request);
         match self.pairs.pop(&turn.id) {
             Some(Pair::Answered(response, guard)) => {

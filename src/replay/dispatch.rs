@@ -228,6 +228,9 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
     /// A captured connection has ended, and all of its requests are over.
     fn end(&mut self, conn: u64) {
         self.broken.pop(&conn);
+        if let Some(asking) = &mut self.asking {
+            asking.ended(conn);
+        }
         self.transport.ended(conn);
     }
 
@@ -252,7 +255,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             }
             let Job { mut message, guard, .. } = job;
             let id = (message.conn, message.index);
-            let keep = self.asking.as_mut().and_then(|asking| asking.middleware().keeps());
+            let keep = self.asking.as_ref().and_then(Asking::keeps);
             let mut turn = Turn { lane, job: number, id, due, is_probe: false, keep, guard };
             match self.passes(lane, due, now) {
                 Ok(pass) => turn.is_probe = pass == Pass::Probe,
@@ -383,7 +386,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
                 self.release(job, answer.kept.as_deref());
                 if let (Some(asking), Some(kept)) = (&mut self.asking, answer.kept.as_deref()) {
                     let took = answer.at.saturating_duration_since(start);
-                    asking.middleware().v2_answered(id, kept, took);
+                    asking.v2_answered(id, kept, took);
                 }
                 self.counts.answered.count(class);
                 let end = answer.at;
@@ -457,7 +460,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
     /// Lets the middleware come to its end: until then at the latest, or until somebody is in a hurry.
     async fn end_middleware(&mut self, until: Option<Instant>, stop_rx: watch::Receiver<Stop>) {
         let Some(asking) = &mut self.asking else { return };
-        let mut ended = asking.middleware().end(until);
+        let mut ended = asking.end(until);
         let mut asked = pin!(asked(stop_rx));
         loop {
             tokio::select! {
@@ -470,7 +473,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
                         Stop::Now => Some(Instant::now()),
                     };
                     if until.is_some() {
-                        ended = asking.middleware().end(until);
+                        ended = asking.end(until);
                     }
                     asked.set(self::asked(stop_rx));
                 }
@@ -486,9 +489,8 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             (counts.carried, counts.carry_missing) = (carried, missing);
             (counts.carry_unread, counts.carry_evicted) = (unread, evicted);
         }
-        if let Some(asking) = &mut self.asking {
-            let MiddlewareCounts { changed, restarts, bad_lines, late, untold } =
-                asking.middleware().counts();
+        if let Some(asking) = &self.asking {
+            let MiddlewareCounts { changed, restarts, bad_lines, late, untold } = asking.counts();
             let counts = &mut self.counts;
             (counts.middleware_changed, counts.middleware_restarts) = (changed, restarts);
             (counts.middleware_bad_lines, counts.middleware_late) = (bad_lines, late);

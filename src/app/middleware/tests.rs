@@ -113,7 +113,7 @@ fn a_program_is_told_requests_and_the_answers_to_them_in_order() {
         body: b"abc".to_vec(),
         body_len: 5,
     };
-    lab.middleware.v2_answered((7, 0), &answer, Duration::from_micros(12));
+    lab.middleware.v2_answered((7, 0), answer, Duration::from_micros(12));
     lab.runtime.block_on(asked).expect("it goes");
     lab.end(PATIENCE);
     let text = std::fs::read_to_string(file).expect("what was told");
@@ -148,7 +148,7 @@ fn gor_lines_are_those_of_goreplay() {
         body: b"ab".to_vec(),
         body_len: 2,
     };
-    lab.middleware.v2_answered((7, 0), &answer, Duration::from_nanos(9));
+    lab.middleware.v2_answered((7, 0), answer, Duration::from_nanos(9));
     lab.runtime.block_on(asked).expect("it goes");
     lab.end(PATIENCE);
     let text = std::fs::read_to_string(file).expect("what was told");

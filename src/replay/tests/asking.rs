@@ -69,7 +69,7 @@ impl Middleware for Notes {
         self.note(format!("v1 {conn} {}", response.status().unwrap_or_default()));
     }
 
-    fn v2_answered(&mut self, (conn, _): (u64, u32), answer: &KeptAnswer, _: Duration) {
+    fn v2_answered(&mut self, (conn, _): (u64, u32), answer: KeptAnswer, _: Duration) {
         self.note(format!("v2 {conn} {}", String::from_utf8_lossy(&answer.body)));
     }
 
@@ -137,13 +137,46 @@ async fn answers_are_told_behind_their_request_and_before_the_next_of_its_connec
     assert_eq!(counts.answered.total(), 3, "{counts:?}");
     let at = |text: &str| seen.iter().position(|seen| seen == text).expect(text);
     assert!(at("ask /a") < at("v1 1 200") && at("v1 1 200") < at("ask /b"), "{seen:?}");
-    assert!(at("v2 1 /a") < at("ask /b") && at("ask /other") < at("v1 2 404"), "{seen:?}");
+    assert!(
+        at("v2 1 /a") < at("ask /b")
+            && at("v1 2 404") < at("v2 2 /an")
+            && at("ask /other") < at("v1 2 404"),
+        "{seen:?}"
+    );
     assert_eq!(seen.last().map(String::as_str), Some("end false"));
     assert_eq!(seen.len(), 3 + 2 + 3 + 1, "nothing of what was not sent: {seen:?}");
     let targets: Vec<_> = v2.seen().iter().map(|seen| seen.target().to_owned()).collect();
     assert!(targets.contains(&"/another".to_owned()), "{targets:?}");
     let told = (counts.middleware_changed, counts.middleware_restarts, counts.middleware_bad_lines);
     assert_eq!((told, counts.middleware_late, counts.middleware_untold), ((1, 2, 3), 4, 5));
+}
+
+#[tokio::test]
+async fn of_one_request_v1_answers_first_where_it_answers_in_time() {
+    let v2 = V2::start(|seen| answer(200, seen.target())).await;
+    let running = Running::start(&config(&v2.url()));
+    let notes = running.notes.clone();
+    let nth = |conn: u64, index: u32| {
+        let mut job = job(conn, &format!("/{index}"));
+        job.message.index = index;
+        job
+    };
+    let seen = |text: &str| notes.seen().iter().any(|seen| seen == text);
+    // v2 is first.
+    running.give(vec![nth(1, 0), nth(2, 0), nth(3, 0)], Vec::new());
+    until("v2 answers", || v2.seen().len() == 3).await;
+    running.give(Vec::new(), vec![v1_answer(1, 201)]);
+    until("both are told", || seen("v2 1 /0")).await;
+    assert!(!seen("v2 2 /0") && !seen("v2 3 /0"), "{:?}", notes.seen());
+    // It goes on without v1's answer; it ends.
+    running.give(vec![nth(2, 1)], Vec::new());
+    let ended = Batch { jobs: Vec::new(), answers: Vec::new(), ended: vec![3], guard: None };
+    assert!(running.batch_tx.send(ended).is_ok());
+    until("they are told", || seen("v2 2 /0") && seen("v2 3 /0")).await;
+    let (_, seen) = running.end().await;
+    let at = |text: &str| seen.iter().position(|seen| seen == text).expect(text);
+    assert!(at("v1 1 201") < at("v2 1 /0") && at("v2 2 /0") < at("ask /1"), "{seen:?}");
+    assert!(at("v2 2 /1") < at("end false"), "{seen:?}");
 }
 
 #[tokio::test]

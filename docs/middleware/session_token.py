@@ -2,7 +2,7 @@
 """Middleware on the `gor` package (https://pypi.org/project/gor/), as written for GoReplay:
 
     shadowtap mirror -p 8080 --to http://v2:8080 --methods all \\
-        --middleware 'python3 token.py' --middleware-protocol gor --middleware-sees all
+        --middleware 'python3 session_token.py' --middleware-protocol gor --middleware-sees all
 
 v1 and v2 give tokens of their own. What v1 gave (response) and what v2 gave for the same request (replay)
 make a pair; a later request that bears v1's token leaves with v2's.
