@@ -152,7 +152,8 @@ impl<'a> Mirror<'a> {
             .stop_after(args.capture.duration);
         signals::install(run.events(), reload::is_wanted(started.as_ref()))?;
         let (newest, newer) = newest();
-        let run = run.on_reload(reload::of(started, move |cli| admit(cli, &newest)));
+        let needs_status = admission.rules.needs_status();
+        let run = run.on_reload(reload::of(started, move |cli| admit(cli, needs_status, &newest)));
         // After the signals: looking a name up may take its time. The ring holds what comes meanwhile.
         watch.excluded = config::excluded(&targets, proxy.as_ref(), &watch);
         if !args.same_target_ok {
@@ -163,7 +164,6 @@ impl<'a> Mirror<'a> {
         let ending = sending.ending(args.target.drain);
         let outlet = sending.spawn(Timetable::new(Pace::Live), run.events())?;
         // Bytes are memory: a recording has an equal share of it, and so have requests that wait for v1's status.
-        let needs_status = admission.rules.needs_status();
         let shares = targets.len() + usize::from(task.is_some()) + usize::from(needs_status);
         let share = bytes / shares;
         let room =
@@ -229,9 +229,11 @@ fn recorder(
 }
 
 /// Takes over which requests are sent.
-fn admit(cli: &Cli, newest: &Newest<Admission>) -> anyhow::Result<()> {
+fn admit(cli: &Cli, reads_statuses: bool, newest: &Newest<Admission>) -> anyhow::Result<()> {
     if let Command::Mirror(args) = &cli.command {
-        newest.set(config::admission(&args.target, &args.matching, &args.sample)?);
+        let admission = config::admission(&args.target, &args.matching, &args.sample)?;
+        reload::can_judge(&admission.rules, reads_statuses)?;
+        newest.set(admission);
     }
     Ok(())
 }

@@ -127,7 +127,9 @@ pub fn start(
     let (newest, newer) = newest();
     let run = run.on_reload(reload::of(started, move |cli| {
         if let Command::Replay(args) = &cli.command {
-            newest.set(self::admission(args, has_order)?);
+            let admission = self::admission(args, has_order)?;
+            reload::can_judge(&admission.rules, needs_status)?;
+            newest.set(admission);
         }
         Ok(())
     }));
