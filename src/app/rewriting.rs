@@ -18,10 +18,10 @@ use crate::http::{Config, Provenance, Role, parse_whole, trailers_at};
 use crate::model::ledger::ShedLater;
 use crate::model::{Completion, Message};
 use crate::replay::{Prepare, Prepared};
+use crate::shape::Redactor;
 use crate::shape::rewrite::{
     IdempotencyKey, MemberValue, Rewriter, Rewritten, Rules, Source, parse,
 };
-use crate::shape::{JsonPath, Redactor};
 
 /// What is done to each copy, as the flags say; nothing for none.
 pub fn prepare(
@@ -128,7 +128,7 @@ fn rules(args: &RewriteArgs, safety: &SafetyArgs, values: &mut Values) -> anyhow
         replaced_fields: each("--rewrite-header", &args.rewrite_header, parse::field_replacing)?,
         replaced_paths: each("--rewrite-path", &args.rewrite_path, parse::replacing)?,
         removed_parameters: each("--remove-query", &args.remove_query, parse::parameter_name)?,
-        removed_members: each("--remove-json", &args.remove_json, JsonPath::parse)?,
+        removed_members: each("--remove-json", &args.remove_json, str::parse)?,
         ..Rules::default()
     };
     for (name, source) in each("--set-header", &args.set_header, parse::field)? {

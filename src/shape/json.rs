@@ -1,6 +1,6 @@
 //! JSON edited where it lies: members found by path or name, removed, set, or changed leaf by leaf.
 //!
-//! In: a document, and rules. Out: edits in order, or `None` for what is no JSON. Guaranteed: every byte outside the
+//! In: a document, and rules. Out: edits in order, or where values lie; nothing for what is no JSON. Guaranteed: every byte outside the
 //! edits stays (order, spacing, numbers, duplicates); what was JSON is JSON afterwards; one pass, however many rules;
 //! depth is bounded by [`DEPTH`], and memory by what is edited.
 //!
@@ -8,97 +8,19 @@
 //! at again.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::edits::Edit;
+pub use path::JsonPath;
+pub(super) use path::Step;
+
+mod path;
 
 /// Deeper documents are taken for no JSON, as most parsers do.
 const DEPTH: usize = 128;
 
 /// Rules in one pass at most: their states are bits.
 pub(super) const MOST: usize = 64;
-
-/// One step of a path.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Step {
-    Name(String),
-    Index(usize),
-    /// Every element of an array.
-    Each,
-}
-
-/// Where in a document: `$.a.b`, `$.a[0]`, `$.a[*].b`, `$["a.b"]`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct JsonPath(Vec<Step>);
-
-impl JsonPath {
-    /// Reads a path; an error says what is wrong and at which character.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = |rest: &str, what: &str| {
-            let at = text.len() - rest.len();
-            let at = text.get(..at).map_or(0, |before| before.chars().count()) + 1;
-            Err(format!(
-                "`{text}`, character {at}: {what}; write a path such as $.user.name, $.items[0] or $.items[*].id"
-            ))
-        };
-        let Some(mut rest) = text.strip_prefix('$') else {
-            return wrong(text, "it does not begin with $");
-        };
-        let mut steps = Vec::new();
-        while !rest.is_empty() {
-            if let Some(named) = rest.strip_prefix('.') {
-                let len = named.find(['.', '[']).unwrap_or(named.len());
-                let (name, behind) = named.split_at_checked(len).unwrap_or((named, ""));
-                if name.is_empty() {
-                    return wrong(named, "a name is missing");
-                }
-                steps.push(Step::Name(name.to_owned()));
-                rest = behind;
-            } else if let Some(inner) = rest.strip_prefix('[') {
-                let quote = inner.chars().next().filter(|c| matches!(c, '"' | '\''));
-                let found = match quote {
-                    Some(quote) => {
-                        let end = format!("{quote}]");
-                        let named = inner.get(1..).unwrap_or_default();
-                        named.split_once(&end).map(|(name, rest)| (Step::Name(name.into()), rest))
-                    }
-                    None => inner.split_once(']').and_then(|(index, rest)| match index {
-                        "*" => Some((Step::Each, rest)),
-                        index => Some((Step::Index(index.parse().ok()?), rest)),
-                    }),
-                };
-                let Some((step, behind)) = found else {
-                    return wrong(rest, "expected [0], [*] or [\"name\"]");
-                };
-                steps.push(step);
-                rest = behind;
-            } else {
-                return wrong(rest, "expected a dot or a bracket");
-            }
-        }
-        match steps.len() {
-            0 => wrong("", "it names the whole document"),
-            1..DEPTH => Ok(Self(steps)),
-            _ => wrong("", "it is too deep"),
-        }
-    }
-
-    /// Whether one leads through the other, or both to the same.
-    pub(super) fn touches(&self, other: &Self) -> bool {
-        let meets = |(a, b): (&Step, &Step)| match (a, b) {
-            (Step::Each, Step::Index(_) | Step::Each) | (Step::Index(_), Step::Each) => true,
-            (a, b) => a == b,
-        };
-        self.0.iter().zip(&other.0).all(meets)
-    }
-
-    /// The name that is set in an object, if it ends with one.
-    fn last_name(&self) -> Option<&str> {
-        match self.0.last() {
-            Some(Step::Name(name)) => Some(name),
-            _ => None,
-        }
-    }
-}
 
 /// What a leaf is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,6 +43,8 @@ pub(super) enum Act<'a> {
     Set(&'a [u8]),
     /// Put something in the place of each leaf.
     Leaves(ReplaceLeaf<'a>),
+    /// Tell where it lies.
+    Find,
 }
 
 /// Where a rule fits.
@@ -140,7 +64,19 @@ pub(super) struct Rule<'a> {
 
 /// The edits of these rules, at most [`MOST`], in order; `None` for what is no JSON.
 pub(super) fn edits(bytes: &[u8], rules: &[Rule<'_>]) -> Option<Vec<Edit>> {
-    let mut walk = Walk { bytes, at: 0, rules, depth: 0, edits: Vec::new() };
+    Some(walked(bytes, rules, 0)?.edits)
+}
+
+/// Where the first values of this path lie, so many at most: strings with their quotes. What is no JSON has none.
+pub(super) fn find(bytes: &[u8], path: &JsonPath, most: usize) -> Vec<Range<usize>> {
+    let rules = [Rule { place: Where::Path(path), act: Act::Find }];
+    walked(bytes, &rules, most).map_or_else(Vec::new, |walk| walk.found)
+}
+
+/// The document, read to its end.
+fn walked<'a>(bytes: &'a [u8], rules: &'a [Rule<'a>], find_most: usize) -> Option<Walk<'a>> {
+    let edits = Vec::new();
+    let mut walk = Walk { bytes, at: 0, rules, depth: 0, edits, found: Vec::new(), find_most };
     let mut mask = 0;
     for (n, rule) in rules.iter().enumerate().take(MOST) {
         if matches!(rule.place, Where::Path(_)) {
@@ -150,7 +86,7 @@ pub(super) fn edits(bytes: &[u8], rules: &[Rule<'_>]) -> Option<Vec<Edit>> {
     walk.space();
     walk.value(mask, Mode::Look)?;
     walk.space();
-    (walk.at == bytes.len()).then_some(walk.edits)
+    (walk.at == bytes.len()).then_some(walk)
 }
 
 /// What is done with the values that are read.
@@ -183,6 +119,8 @@ struct Walk<'a> {
     rules: &'a [Rule<'a>],
     depth: usize,
     edits: Vec<Edit>,
+    found: Vec<Range<usize>>,
+    find_most: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -254,12 +192,7 @@ impl<'a> Walk<'a> {
                     return None;
                 }
                 self.space();
-                let fits = self.fits(
-                    mask,
-                    mode,
-                    |step| matches!(step, Step::Name(n) if n.as_bytes() == &*name),
-                    Some(&name),
-                );
+                let fits = self.fits(mask, mode, |step| step.is_member(&name), Some(&name));
                 seen |= fits;
                 self.member(start, fits, mode, &mut kept)?;
                 if self.take(b'}') {
@@ -285,12 +218,7 @@ impl<'a> Walk<'a> {
             for n in 0.. {
                 self.space();
                 let start = self.at;
-                let fits = self.fits(
-                    mask,
-                    mode,
-                    |step| matches!(step, Step::Each) || *step == Step::Index(n),
-                    None,
-                );
+                let fits = self.fits(mask, mode, |step| step.is_item(n), None);
                 self.member(start, fits, mode, &mut kept)?;
                 if self.take(b']') {
                     break;
@@ -320,7 +248,7 @@ impl<'a> Walk<'a> {
         for (n, rule) in self.rules.iter().enumerate().take(MOST) {
             let is_fit = match rule.place {
                 Where::Path(path) => {
-                    mask & (1 << n) != 0 && path.0.get(self.depth - 1).is_some_and(&is_step)
+                    mask & (1 << n) != 0 && path.steps().get(self.depth - 1).is_some_and(&is_step)
                 }
                 Where::Name(wanted) => {
                     name.is_some_and(|name| name.eq_ignore_ascii_case(wanted.as_bytes()))
@@ -355,6 +283,13 @@ impl<'a> Walk<'a> {
                 self.value(0, Mode::Leaves(change))?;
                 kept.any = true;
             }
+            Some(Act::Find) => {
+                self.value(0, Mode::Pass)?;
+                if self.found.len() < self.find_most {
+                    self.found.push(place..self.at);
+                }
+                kept.any = true;
+            }
             None => {
                 self.value(fits, mode)?;
                 kept.any = true;
@@ -372,7 +307,7 @@ impl<'a> Walk<'a> {
         }
         let is_done = |(n, rule): &(usize, &Rule<'_>)| {
             let ends = match rule.place {
-                Where::Path(path) => path.0.len() == self.depth,
+                Where::Path(path) => path.steps().len() == self.depth,
                 Where::Name(_) => true,
             };
             fits & (1 << n) != 0 && ends
@@ -395,13 +330,13 @@ impl<'a> Walk<'a> {
         let mut text = Vec::new();
         for (n, rule) in self.rules.iter().enumerate().take(MOST) {
             let (Where::Path(path), Act::Set(value)) = (rule.place, rule.act) else { continue };
-            let is_here = missing & (1 << n) != 0 && path.0.len() == self.depth;
+            let is_here = missing & (1 << n) != 0 && path.steps().len() == self.depth;
             let Some(name) = path.last_name().filter(|_| is_here) else { continue };
             if is_behind {
                 text.push(b',');
             }
             is_behind = true;
-            text.extend_from_slice(&quoted(name));
+            text.extend_from_slice(&quoted(name.as_bytes()));
             text.push(b':');
             text.extend_from_slice(value);
         }
@@ -484,10 +419,47 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// A text as JSON.
-pub(super) fn quoted(text: &str) -> Vec<u8> {
-    serde_json::Value::String(text.to_owned()).to_string().into_bytes()
+fn inner(quoted: &[u8]) -> &[u8] {
+    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default()
+}
+
+/// What a value says: the content of a string, the digits of a number; nothing for any other.
+pub(super) fn content(value: &[u8]) -> Option<Vec<u8>> {
+    match value.first()? {
+        b'"' => match serde_json::from_slice::<String>(value) {
+            Ok(text) => Some(text.into_bytes()),
+            // Not UTF-8, or with a control: as it stands there.
+            Err(_) => Some(inner(value).to_vec()),
+        },
+        b'-' | b'0'..=b'9' => Some(value.to_vec()),
+        _ => None,
+    }
+}
+
+/// Whether this is a number as JSON has it.
+pub(super) fn is_number(text: &[u8]) -> bool {
+    let is_first = text.first().is_some_and(|b| b.is_ascii_digit() || *b == b'-');
+    is_first && serde_json::from_slice::<serde_json::Number>(text).is_ok()
+}
+
+/// A string with this content, in its quotes.
+pub(super) fn quoted(content: &[u8]) -> Vec<u8> {
+    if let Ok(text) = std::str::from_utf8(content)
+        && let Ok(quoted) = serde_json::to_vec(text)
+    {
+        return quoted;
+    }
+    let mut out = vec![b'"'];
+    for &byte in content {
+        if matches!(byte, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+    out.push(b'"');
+    out
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests;

@@ -3,10 +3,7 @@
 //! In: a [`Message`](crate::model::Message). Out: the same message, or the ledger bucket in which it
 //! ends. Pure: no clock, no socket.
 
-#![cfg_attr(
-    not(test),
-    deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)
-)]
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod admit;
 mod body;

@@ -391,6 +391,18 @@ fn the_last_answer_before_a_request_counts_and_one_to_the_same_client_before_oth
 }
 
 #[test]
+fn an_answer_of_v1s_that_comes_before_its_request_counts_as_one_behind_it() {
+    let mut play = Play::new(&["cookies"]);
+    play.v1(1, 0, 5, &answer("Set-Cookie: s=1\r\n", ""));
+    let login = play.plain(1, 0, 0);
+    let with = "GET / HTTP/1.1\r\nCookie: s=1\r\n\r\n";
+    let (n, request) = play.ask(1, 1, 10, with);
+    assert_eq!(play.carrier.waits_for(&request, n), Some(login));
+    play.v2(login, &answer("Set-Cookie: s=A\r\n", ""));
+    assert_eq!(play.sent((n, request)), with.replace("s=1", "s=A"));
+}
+
+#[test]
 fn a_cookie_that_only_v2_renews_goes_on_with_v1s() {
     let mut play = Play::new(&["cookies"]);
     let login = play.plain(1, 0, 0);

@@ -290,13 +290,13 @@ fn a_rule_that_makes_no_sense_is_an_error_that_says_what_would() {
         ("set-query", "a", "NAME=VALUE"),
         ("remove-query", " ", "parameter's name is missing"),
         ("set-json", "$.a", "$.path=VALUE"),
-        ("set-json", "a=1", "does not begin with $"),
+        ("set-json", "a=1", "expected a path from the root"),
         ("remove-json", "$..a", "character 3"),
         ("set-header", "A: env:SHADOWTAP_NO_SUCH", "no environment variable SHADOWTAP_NO_SUCH"),
         ("set-header", "A: file:/nonexistent", "cannot read /nonexistent"),
         ("redact", "headers A", "no kind of rule"),
         ("redact", "pattern iban", "card, email and jwt"),
-        ("redact", "json a", "does not begin with $"),
+        ("redact", "json a", "expected a path from the root"),
         ("redact", "query", "names nothing"),
     ] {
         let error = format!("{:#}", ready(&[(flag, text)]).err().expect(text));

@@ -8,7 +8,7 @@
 //! of what stands in a body in plain.
 
 use super::edit::{Edit, edited};
-use super::exchanges::{Exchange, Exchanges};
+use super::exchanges::{Early, Exchange, Exchanges, Gave};
 use super::rule::{Rule, Rules, Sink};
 use super::sink::{Part, Place, places, without};
 use super::source::{Answer, gifts};
@@ -36,6 +36,7 @@ pub struct Carrier {
     rules: Rules,
     table: Table,
     exchanges: Exchanges,
+    early: Early,
     carried: Carried,
 }
 
@@ -43,7 +44,8 @@ impl Carrier {
     /// Nothing is known yet.
     pub fn new(rules: Rules) -> Self {
         let (table, exchanges) = (Table::new(), Exchanges::default());
-        Self { rules, table, exchanges, carried: Carried::default() }
+        let early = Early::default();
+        Self { rules, table, exchanges, early, carried: Carried::default() }
     }
 
     /// Bytes of an answer's body that are needed at most.
@@ -70,6 +72,9 @@ impl Carrier {
         let at = request.last_byte;
         let exchange = Exchange { conn, index, client, at, cookies, v1: None, v2: None };
         self.exchanges.add(n, exchange);
+        if let Some(gave) = self.early.take(&(conn, index)) {
+            self.v1_gave(index, gave);
+        }
     }
 
     /// v1's answer to a request that was taken over, or to one that is not sent.
@@ -84,9 +89,23 @@ impl Carrier {
         };
         let gifts = gifts(&self.rules, &answer);
         self.carried.unread += u64::from(gifts.is_unread);
-        let n = self.exchanges.number(response.conn, index);
+        let gave = Gave {
+            conn: response.conn,
+            client: response.client.ip,
+            at: response.first_byte,
+            given: gifts.given,
+        };
+        if self.exchanges.number(gave.conn, index).is_none() {
+            // It may still come: one that waits for this answer's status is taken over behind it.
+            self.early.add((gave.conn, index), gave.clone());
+        }
+        self.v1_gave(index, gave);
+    }
+
+    fn v1_gave(&mut self, index: u32, gave: Gave) {
+        let n = self.exchanges.number(gave.conn, index);
         let mut keys = Vec::new();
-        for given in gifts.given {
+        for given in gave.given {
             let Some(rule) = self.rules.0.get(given.rule) else { continue };
             let Some(value) = given.value.filter(|value| !value.is_empty()) else { continue };
             let gift = match n.map(|n| self.exchanges.get(n)) {
@@ -97,8 +116,8 @@ impl Carrier {
             let giver = Giver {
                 n: n.unwrap_or_default(),
                 slot: given.slot.as_slice().into(),
-                client: response.client.ip,
-                at: response.first_byte,
+                client: gave.client,
+                at: gave.at,
                 gift,
                 is_seen: true,
                 is_local: false,
@@ -110,7 +129,7 @@ impl Carrier {
             if rule.is_of_cookies() {
                 continue;
             }
-            let key = Key::connection(given.rule, rule, &given.slot, response.conn);
+            let key = Key::connection(given.rule, rule, &given.slot, gave.conn);
             self.table.add(&key, giver);
             keys.push((key, given.rule, given.slot));
         }
@@ -122,7 +141,7 @@ impl Carrier {
                 // What it gave on its connection was not known to have a value of v1's beside it.
                 for given in given {
                     if let Some(rule) = self.rules.0.get(given.rule) {
-                        let key = Key::connection(given.rule, rule, &given.slot, response.conn);
+                        let key = Key::connection(given.rule, rule, &given.slot, gave.conn);
                         self.table.see(&key, n);
                     }
                 }

@@ -1,8 +1,9 @@
 //! Requests of which v1's answer or v2's is still to come.
 //!
-//! In: requests as they are taken over, and when both answers are there. Out: what is known of each. Guaranteed: what is not over
-//! is bounded by the queue of whoever sends; of those that are over and wait for v1's answer, which may never come, no more than
-//! [`MAX_WAITING`] are remembered, of [`MAX_WAITING_BYTES`] bytes, the latest.
+//! In: requests as they are taken over, and when both answers are there. Out: what is known of each. Guaranteed: what is not
+//! over is bounded by the queue of whoever sends; v1's answers that come before their requests are taken over by [`MAX_EARLY`],
+//! and [`MAX_EARLY_BYTES`] of what they gave; of those that are over and wait for v1's answer, which may never come, no more
+//! than [`MAX_WAITING`] are remembered, of [`MAX_WAITING_BYTES`] bytes, the latest.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -17,6 +18,57 @@ use crate::model::Timestamp;
 const MAX_WAITING: usize = 1 << 14;
 /// Bytes of what v2 gave for them.
 const MAX_WAITING_BYTES: usize = 8 << 20;
+
+/// Answers of v1 that are kept for requests still to be taken over.
+const MAX_EARLY: usize = 1024;
+/// Bytes of what they gave.
+const MAX_EARLY_BYTES: usize = 4 << 20;
+
+/// What v1's answer to a request gave.
+#[derive(Clone, Debug)]
+pub(super) struct Gave {
+    pub conn: u64,
+    pub client: IpAddr,
+    /// Packet time of its first byte.
+    pub at: Timestamp,
+    pub given: Vec<Given>,
+}
+
+fn bytes_of(given: &[Given]) -> usize {
+    let given = given.iter().map(|given| {
+        size_of::<Given>() + given.slot.len() + given.value.as_ref().map_or(0, Vec::len)
+    });
+    given.sum()
+}
+
+/// Answers of v1 to requests that were not taken over, and may be yet: the latest.
+#[derive(Default)]
+pub(super) struct Early {
+    gave: VecDeque<((u64, u32), Gave)>,
+    bytes: usize,
+}
+
+impl Early {
+    pub fn add(&mut self, request: (u64, u32), gave: Gave) {
+        if gave.given.is_empty() {
+            return;
+        }
+        self.bytes += bytes_of(&gave.given);
+        self.gave.push_back((request, gave));
+        while self.gave.len() > MAX_EARLY || self.bytes > MAX_EARLY_BYTES {
+            let Some((_, gone)) = self.gave.pop_front() else { break };
+            self.bytes = self.bytes.saturating_sub(bytes_of(&gone.given));
+        }
+    }
+
+    pub fn take(&mut self, request: &(u64, u32)) -> Option<Gave> {
+        // The last one came last.
+        let at = self.gave.iter().rposition(|(other, _)| other == request)?;
+        let (_, gave) = self.gave.remove(at)?;
+        self.bytes = self.bytes.saturating_sub(bytes_of(&gave.given));
+        Some(gave)
+    }
+}
 
 /// A request.
 #[derive(Debug)]
@@ -47,12 +99,9 @@ impl Exchange {
     }
 
     fn bytes(&self) -> usize {
-        let given = self.v2.iter().flatten();
-        let given = given.map(|given| {
-            size_of::<Given>() + given.slot.len() + given.value.as_ref().map_or(0, Vec::len)
-        });
+        let given = bytes_of(self.v2.as_deref().unwrap_or_default());
         let cookies = self.cookies.iter().map(|(_, name, value)| name.len() + value.len() + 64);
-        size_of::<Self>() + 64 + given.sum::<usize>() + cookies.sum::<usize>()
+        size_of::<Self>() + 64 + given + cookies.sum::<usize>()
     }
 }
 

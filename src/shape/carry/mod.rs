@@ -11,7 +11,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `rule.rs` | the text of a rule |
-//! | `json.rs`, `url.rs`, `date.rs` | where values lie, how they are written |
+//! | `url.rs`, `date.rs` | how values are written |
 //! | `coding.rs` | Content-Encoding of an answer |
 //! | `source.rs` | the values that an answer gives |
 //! | `sink.rs` | the places of a request |
@@ -25,7 +25,6 @@ mod coding;
 mod date;
 mod edit;
 mod exchanges;
-mod json;
 mod rule;
 mod sink;
 mod source;

@@ -14,7 +14,7 @@ use std::fmt;
 
 use regex::bytes::Regex;
 
-use super::json::Path;
+use super::super::JsonPath;
 
 /// Rules, parsed.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub(super) enum Source {
     Cookies,
     Cookie(String),
     Header(String, Template),
-    Json(Path),
+    Json(JsonPath),
     /// The first group, in the body.
     Regex(Regex),
 }
@@ -58,7 +58,7 @@ pub(super) enum Sink {
     Path,
     Query(String),
     Form(String),
-    Json(Path),
+    Json(JsonPath),
 }
 
 /// What stands around a value.
@@ -257,9 +257,9 @@ impl<'a> Words<'a> {
         Ok(Template { before: before.into(), after: after.into() })
     }
 
-    fn path(&mut self) -> Result<Path, Wrong> {
+    fn path(&mut self) -> Result<JsonPath, Wrong> {
         let (at, rest) = self.rest();
-        Path::parse(rest).map_err(|(offset, what)| Wrong(at + offset, what.into()))
+        JsonPath::whole(rest).map_err(|(offset, what)| Wrong(at + offset, what.into()))
     }
 
     fn regex(&mut self) -> Result<Regex, Wrong> {

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::super::json;
 use super::rule::{Rule, Rules, Sink};
 use super::source::split;
-use super::{MAX_PLACES, MAX_VALUE, json, url};
+use super::{MAX_PLACES, MAX_VALUE, url};
 use crate::model::{Completion, Message, Start};
 
 /// A value in a request.
@@ -123,7 +124,7 @@ pub(super) fn places(rules: &Rules, request: &Message) -> Vec<Place> {
             Sink::Query(name) => finder.query(number, name),
             Sink::Form(name) if has_plain_body => finder.form(number, name),
             Sink::Json(path) if has_plain_body => {
-                for range in path.find(&request.body) {
+                for range in json::find(&request.body, path, MAX_PLACES) {
                     let is_string = request.body.get(range.start) == Some(&b'"');
                     let form = if is_string { Form::JsonString } else { Form::JsonNumber };
                     finder.add(number, Part::Body, range, form, true);

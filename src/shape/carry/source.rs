@@ -4,8 +4,9 @@
 //! values of two answers to the same request are compared slot by slot. Guaranteed: at most [`MAX_PLACES`] values, none longer
 //! than [`MAX_VALUE`].
 
+use super::super::json;
 use super::rule::{Rule, Rules, Source};
-use super::{MAX_PLACES, MAX_VALUE, coding, date, json, url};
+use super::{MAX_PLACES, MAX_VALUE, coding, date, url};
 
 /// A value.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,7 +74,7 @@ pub(super) fn gifts(rules: &Rules, answer: &Answer<'_>) -> Gifts {
                 }
             }
             Source::Json(path) => {
-                for (at, range) in path.find(&body).into_iter().enumerate() {
+                for (at, range) in json::find(&body, path, MAX_PLACES).into_iter().enumerate() {
                     let value = body.get(range).and_then(json::content);
                     value.into_iter().for_each(|value| gift(slot(at), Some(value)));
                 }

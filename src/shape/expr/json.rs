@@ -7,79 +7,17 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::super::json::{JsonPath, Step};
 use super::value::{Number, Value};
 
-/// Steps of a path at most.
-pub const MAX_STEPS: usize = 64;
-
-/// From the root to a field.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct JsonPath(Vec<Step>);
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Step {
-    /// The member of an object.
-    Member(String),
-    /// The item of an array, from 0.
-    Item(usize),
-}
-
-impl JsonPath {
-    /// The path that a text begins with, and how long it is there; or at which byte it is none, and what was expected.
-    pub fn parse(text: &str) -> Result<(Self, usize), (usize, &'static str)> {
-        let Some(mut rest) = text.strip_prefix('$') else {
-            return Err((0, "expected a path from the root, such as $.order.items[0]"));
-        };
-        let mut steps = Vec::new();
-        loop {
-            let at = text.len() - rest.len();
-            if let Some(behind) = rest.strip_prefix('.') {
-                let is_end = |c: char| c.is_whitespace() || ".[]()=!<>^$*~'\",".contains(c);
-                let end = behind.find(is_end).unwrap_or(behind.len());
-                let (name, behind) = behind.split_at_checked(end).unwrap_or((behind, ""));
-                if name.is_empty() {
-                    return Err((
-                        at + 1,
-                        "expected the name of a member; others than plain ones in [\"...\"]",
-                    ));
-                }
-                steps.push(Step::Member(name.to_owned()));
-                rest = behind;
-            } else if let Some(behind) = rest.strip_prefix('[') {
-                let (step, behind) = bracket(behind).ok_or((
-                    at + 1,
-                    "expected the number of an item or a name in quotes, and `]`",
-                ))?;
-                steps.push(step);
-                rest = behind;
-            } else {
-                return Ok((Self(steps), at));
-            }
-            if steps.len() > MAX_STEPS {
-                return Err((at, "the path has too many steps"));
-            }
-        }
+/// Whether a body has such a field, and if a value is asked for, whether one of them is like that.
+pub(super) fn any(path: &JsonPath, body: &[u8], value: Option<&Value>) -> bool {
+    if body.is_empty() {
+        return false;
     }
-
-    /// Whether there is such a field, and if a value is asked for, whether it is like that.
-    pub fn any(&self, body: &[u8], value: Option<&Value>) -> bool {
-        if body.is_empty() {
-            return false;
-        }
-        let mut reader = serde_json::Deserializer::from_slice(body);
-        let found = Walk { steps: &self.0, value }.deserialize(&mut reader);
-        found.is_ok_and(|is_so| is_so && reader.end().is_ok())
-    }
-}
-
-/// What stands behind `[`, and the text behind its `]`.
-fn bracket(text: &str) -> Option<(Step, &str)> {
-    if let Some(quote) = text.chars().next().filter(|c| matches!(c, '"' | '\'')) {
-        let (name, behind) = text.get(1..)?.split_once(quote)?;
-        return Some((Step::Member(name.to_owned()), behind.strip_prefix(']')?));
-    }
-    let (number, behind) = text.split_once(']')?;
-    Some((Step::Item(number.parse().ok()?), behind))
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let found = Walk { steps: path.steps(), value }.deserialize(&mut reader);
+    found.is_ok_and(|is_so| is_so && reader.end().is_ok())
 }
 
 /// Reads a value of the document, and says whether the field is in it as asked.
@@ -170,32 +108,35 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
-        let Some((Step::Item(number), steps)) = self.steps.split_first() else {
-            while items.next_element::<IgnoredAny>()?.is_some() {}
-            return Ok(self.fits_whole());
-        };
-        let mut found = false;
-        for _ in 0..*number {
-            if items.next_element::<IgnoredAny>()?.is_none() {
-                return Ok(false);
+        let mut found = self.fits_whole();
+        let next = self.steps.split_first();
+        for index in 0.. {
+            let is_over = match next.filter(|(step, _)| step.is_item(index)) {
+                None => items.next_element::<IgnoredAny>()?.is_none(),
+                Some((_, steps)) => match items.next_element_seed(Walk { steps, ..self })? {
+                    None => true,
+                    Some(is_so) => {
+                        found |= is_so;
+                        false
+                    }
+                },
+            };
+            if is_over {
+                break;
             }
-        }
-        if let Some(is_so) = items.next_element_seed(Walk { steps, ..self })? {
-            found = is_so;
-            while items.next_element::<IgnoredAny>()?.is_some() {}
         }
         Ok(found)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<bool, A::Error> {
-        let Some((Step::Member(name), steps)) = self.steps.split_first() else {
+        let mut found = self.fits_whole();
+        let Some((step, steps)) = self.steps.split_first() else {
             while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            return Ok(self.fits_whole());
+            return Ok(found);
         };
-        let mut found = false;
-        while let Some(is_it) = members.next_key_seed(IsName(name))? {
+        while let Some(is_it) = members.next_key_seed(IsMember(step))? {
             match is_it {
-                // Of several of the same name any will do, as everywhere.
+                // Of several any will do, as everywhere.
                 true => found |= members.next_value_seed(Walk { steps, ..self })?,
                 false => drop(members.next_value::<IgnoredAny>()?),
             }
@@ -204,10 +145,10 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 }
 
-/// Whether a member has this name; nothing is kept of it.
-struct IsName<'a>(&'a str);
+/// Whether the step leads to the member of a name; nothing is kept of it.
+struct IsMember<'a>(&'a Step);
 
-impl<'de> DeserializeSeed<'de> for IsName<'_> {
+impl<'de> DeserializeSeed<'de> for IsMember<'_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
@@ -215,7 +156,7 @@ impl<'de> DeserializeSeed<'de> for IsName<'_> {
     }
 }
 
-impl Visitor<'_> for IsName<'_> {
+impl Visitor<'_> for IsMember<'_> {
     type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -223,6 +164,6 @@ impl Visitor<'_> for IsName<'_> {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<bool, E> {
-        Ok(name == self.0)
+        Ok(self.0.is_member(name.as_bytes()))
     }
 }

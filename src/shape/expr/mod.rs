@@ -20,8 +20,8 @@ pub(super) mod tests;
 
 use std::ops::RangeInclusive;
 
+use super::JsonPath;
 pub use error::ExprError;
-use json::JsonPath;
 use subject::Text;
 use value::{Network, Value};
 
@@ -124,7 +124,7 @@ impl Test {
         };
         Truth::from(match self {
             Self::Text(subject, value) => subject.any(request, |text| fits(value, text)),
-            Self::Json(path, value) => path.any(&request.body, value.as_ref()),
+            Self::Json(path, value) => json::any(path, &request.body, value.as_ref()),
             Self::Client(networks) => {
                 let ip = request.client.ip.to_canonical();
                 // Where a file does not tell it.

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use bytesize::ByteSize;
 use memchr::memmem::Finder;
 
-use super::json::JsonPath;
+use super::super::JsonPath;
 use super::lexer::{Lexer, Token};
 use super::operator::Operator;
 use super::subject::Text;
@@ -208,7 +208,7 @@ impl<'a> Parser<'a> {
         let start = self.lexer.place();
         let rest = self.lexer.rest();
         let (path, len) =
-            JsonPath::parse(rest).map_err(|(at, what)| self.error(start + at, what))?;
+            JsonPath::prefix(rest).map_err(|(at, what)| self.error(start + at, what))?;
         self.lexer.skip(len);
         let Some(operator) = self.operator("json", Operator::OF_VALUES, true)? else {
             return Ok(Node::Test(Test::Json(path, None)));

@@ -5,7 +5,7 @@ use super::*;
 use crate::model::testing::{Random, seeds};
 
 fn path(text: &str) -> JsonPath {
-    JsonPath::parse(text).expect(text)
+    text.parse().expect(text)
 }
 
 /// The document with these removed, or these set.
@@ -66,7 +66,7 @@ fn members_are_set_in_their_place_or_added_behind_the_last() {
         (r#"{"a":1}"#, &[("$.b.c", "2"), ("$.a.c", "2")], r#"{"a":1}"#),
         (r#"[1]"#, &[("$.b", "2")], r#"[1]"#),
         (r#"7"#, &[("$.b", "2")], r#"7"#),
-        (r#"{"a":{}}"#, &[("$.a.\"", "2")], r#"{"a":{"\"":2}}"#),
+        (r#"{"a":{}}"#, &[("$.a['\"']", "2")], r#"{"a":{"\"":2}}"#),
     ] {
         assert_eq!(changed(document, &[], set).as_deref(), Some(want), "{document} {set:?}");
     }
@@ -108,18 +108,107 @@ fn what_is_no_json_is_told() {
 #[test]
 fn a_path_that_is_none_is_an_error_that_says_where() {
     for (text, what) in [
-        ("a.b", "character 1: it does not begin with $"),
+        ("a.b", "character 1: expected a path from the root"),
         ("$", "the whole document"),
-        ("$.", "character 3: a name is missing"),
-        ("$.ü..b", "character 5: a name is missing"),
+        ("$.", "character 3: expected the name of a member"),
+        ("$.ü..b", "character 5: expected the name of a member"),
         ("$a", "character 2: expected a dot"),
-        ("$[x]", "character 2: expected [0]"),
-        ("$[0", "character 2: expected [0]"),
-        ("$.a['b]", "character 4: expected [0]"),
+        ("$[x]", "character 3: expected the number of an item"),
+        ("$[0", "character 3: expected the number of an item"),
+        ("$.a['b]", "character 5: expected the number of an item"),
     ] {
-        let error = JsonPath::parse(text).expect_err(text);
+        let error = text.parse::<JsonPath>().expect_err(text);
         assert!(error.contains(what), "{text}: {error}");
     }
+}
+
+#[test]
+fn values_of_json_are_found_where_they_lie() {
+    let text = br#" {"a": {"id" : 17, "n\u0061me": "x\"y"}, "list":[{"id":"p"},{"id":-2.5e3}], "id": true} "#;
+    let found = |path: &str| -> Vec<String> {
+        let path = self::path(path);
+        let ranges = find(text, &path, 256).into_iter();
+        ranges
+            .map(|range| String::from_utf8_lossy(text.get(range).expect("within")).into())
+            .collect()
+    };
+    assert_eq!(found("$.a.id"), ["17"]);
+    assert_eq!(found("$['a'].name"), [r#""x\"y""#]);
+    assert_eq!(found("$.list[1]['id']"), ["-2.5e3"]);
+    assert_eq!(found("$.list[*].id"), [r#""p""#, "-2.5e3"]);
+    assert_eq!(found("$.*.id"), ["17"]);
+    assert_eq!(found("$.id"), ["true"]);
+    assert_eq!((found("$.list.id"), found("$.a[0]"), found("$.no")), (vec![], vec![], vec![]));
+    assert_eq!(content(br#""x\"\u00e9""#).expect("text"), "x\"é".as_bytes());
+    assert_eq!((content(b"17"), content(b"null")), (Some(b"17".to_vec()), None));
+    assert_eq!(quoted("a\"é\n".as_bytes()), "\"a\\\"é\\n\"".as_bytes());
+    assert_eq!(quoted(b"\xff\""), b"\"\xff\\\"\"");
+}
+
+#[test]
+fn what_is_no_json_as_a_whole_has_no_values() {
+    let path = path("$.a");
+    for text in [
+        "",
+        "{",
+        r#"{"a":1"#,
+        r#"{"a":1}}"#,
+        r#"{"a":1,}"#,
+        r#"{"a":x}"#,
+        r#"{"a" 1}"#,
+        r#"{"a":"b}"#,
+        r#"{"a":"b\"#,
+        "[1,]",
+    ] {
+        assert_eq!(find(text.as_bytes(), &path, 256).len(), 0, "{text}");
+    }
+    let nested =
+        |depth: usize| format!("{{\"a\":1,\"b\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+    assert_eq!(find(nested(127).as_bytes(), &path, 256).len(), 1);
+    assert_eq!(find(nested(128).as_bytes(), &path, 256).len(), 0);
+    assert_eq!(find(nested(1 << 20).as_bytes(), &path, 256).len(), 0);
+}
+
+#[test]
+fn a_value_of_json_is_what_serde_says_it_is_and_no_text_makes_it_panic() {
+    let path = path("$.*");
+    let mut whole = 0;
+    for seed in seeds(20_000) {
+        let mut random = Random::new(seed);
+        let words: [&[u8]; 14] = [
+            b"{",
+            b"}",
+            b"\"a\"",
+            b":",
+            b",",
+            b"[",
+            b"]",
+            b"1",
+            b"-1.5e2",
+            b"true",
+            b" ",
+            b"\"\\u0041\\\"\"",
+            b"\"",
+            b"\\",
+        ];
+        let text: Vec<u8> =
+            (0..1 + random.below(9)).flat_map(|_| random.pick(&words).to_vec()).collect();
+        let text = if random.one_in(2) { [b"{\"k\":", &text[..], b"}"].concat() } else { text };
+        let found = find(&text, &path, 256);
+        let parsed: Result<serde_json::Value, _> = serde_json::from_slice(&text);
+        if let Ok(serde_json::Value::Object(object)) = &parsed {
+            whole += 1;
+            // Of names that occur twice both are found.
+            assert!(found.len() >= object.len(), "{}", text.escape_ascii());
+        }
+        if parsed.is_ok() {
+            for range in found {
+                let value = text.get(range).expect("within the text");
+                assert!(serde_json::from_slice::<serde_json::Value>(value).is_ok());
+            }
+        }
+    }
+    assert!(whole > 100, "{whole}");
 }
 
 /// A document made at random.

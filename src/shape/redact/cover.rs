@@ -117,7 +117,7 @@ impl Cover {
                 // A lone surrogate: as it stands.
                 let plain = serde_json::from_slice::<String>(&whole);
                 let plain = plain.map_or_else(|_| text.to_vec(), String::into_bytes);
-                let covered = quoted(&String::from_utf8_lossy(&self.text(&plain)));
+                let covered = quoted(String::from_utf8_lossy(&self.text(&plain)).as_bytes());
                 covered.get(1..covered.len() - 1).map(<[u8]>::to_vec)
             }
         }

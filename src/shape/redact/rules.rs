@@ -55,7 +55,7 @@ impl RedactRule {
             }
             "query" => Self::Query(rest.into()),
             "form" => Self::Form(rest.into()),
-            "json" => Self::Json(JsonPath::parse(rest)?),
+            "json" => Self::Json(rest.parse()?),
             "json-name" => Self::JsonName(rest.into()),
             "pattern" => Self::Pattern(match rest {
                 "card" => Pattern::Card,

@@ -62,14 +62,16 @@ impl MemberValue {
     pub fn of(text: &str) -> Self {
         match serde_json::from_str::<serde::de::IgnoredAny>(text) {
             Ok(_) => Self::Json(text.trim().into()),
-            Err(_) => Self::Json(json::quoted(text)),
+            Err(_) => Self::Json(json::quoted(text.as_bytes())),
         }
     }
 
     fn json(&self) -> Cow<'_, [u8]> {
         match self {
             Self::Json(json) => Cow::Borrowed(json),
-            Self::Text(value) => Cow::Owned(json::quoted(&String::from_utf8_lossy(&value.get()))),
+            Self::Text(value) => {
+                Cow::Owned(json::quoted(String::from_utf8_lossy(&value.get()).as_bytes()))
+            }
         }
     }
 }

@@ -148,5 +148,5 @@ pub fn member(text: &str) -> Result<(super::super::JsonPath, Source), String> {
     else {
         return Err("there is no `=`; write $.path=VALUE, such as $.user.plan=free".into());
     };
-    Ok((super::super::JsonPath::parse(path.trim())?, Source::of(value.trim())))
+    Ok((path.trim().parse()?, Source::of(value.trim())))
 }
