@@ -169,18 +169,18 @@ fn fitted(changed: Changed, before: &Message) -> Option<Message> {
             (read(head)?, Some(body))
         }
     };
-    let is_framed = request.completion == Completion::Complete
-        && !(request.anomalies.is_ambiguous() && !before.anomalies.is_ambiguous())
-        // Not framed yet: that it could be read so is chance.
-        && !(body.is_some() && request.has_token("transfer-encoding", "chunked"));
-    let request = match is_framed {
+    let is_whole = |request: &Message| {
+        let is_clear = before.anomalies.is_ambiguous() || !request.anomalies.is_ambiguous();
+        is_clear && request.completion == Completion::Complete
+    };
+    // Not framed yet: that its body could be read as chunks is chance.
+    let is_chance = body.is_some() && request.has_token("transfer-encoding", "chunked");
+    let request = match is_whole(&request) && !is_chance {
         true => request,
         false => read(framed(&request, body.as_deref().unwrap_or(request.wire_body()))?)?,
     };
-    let is_whole = request.completion == Completion::Complete
-        && (!request.anomalies.is_ambiguous() || before.anomalies.is_ambiguous());
     let is_request = request.method() != b"CONNECT" && request.header("upgrade").is_none();
-    (is_whole && is_request).then_some(request)
+    (is_whole(&request) && is_request).then_some(request)
 }
 
 #[cfg(test)]

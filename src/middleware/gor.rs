@@ -84,7 +84,7 @@ pub(super) fn line(line: &[u8]) -> Result<Line, &'static str> {
 fn bytes(hex: &[u8]) -> Option<Vec<u8>> {
     let hex = hex.trim_ascii();
     let half = |digit: &u8| char::from(*digit).to_digit(16);
-    if hex.len() % 2 != 0 {
+    if !hex.len().is_multiple_of(2) {
         return None;
     }
     let byte = |pair: &[u8]| match pair {

@@ -96,7 +96,7 @@ impl Program {
     ) -> impl Future<Output = Result<Option<Changed>, ShedLater>> + Send + 'static {
         let (said_tx, said_rx) = oneshot::channel();
         let request = request.clone();
-        let asked = Asked { request: request.clone(), at: Instant::now(), said_tx };
+        let asked = Asked { request: Box::new(request.clone()), at: Instant::now(), said_tx };
         let shared = Arc::clone(&self.shared);
         // Nobody there: the channel says so below.
         let _ = self.told_tx.send(Told::Request(asked));

@@ -41,7 +41,7 @@ const AGAIN: u64 = 1 << 63;
 
 /// A request that is asked about.
 pub(super) struct Asked {
-    pub request: Message,
+    pub request: Box<Message>,
     pub at: Instant,
     pub said_tx: oneshot::Sender<Result<Said, ShedLater>>,
 }

@@ -212,10 +212,10 @@ async fn what_is_asked_about_counts_as_under_way_and_is_too_late_behind_max_lag(
     let max_lag = Some(Duration::from_millis(50));
     let config = ReplayConfig { concurrency: 1, max_lag, order: Order::None, ..config(&v2.url()) };
     let running = Running::start(&config);
-    let now = Some(Instant::now());
-    let due = |path: &str| Job { due: now, ..job(1, path) };
+    let now = Instant::now();
+    let due = |path: &str| Job { due: Some(now), ..job(1, path) };
     running.give(vec![due("/slow"), due("/behind")], Vec::new());
-    let late = now.expect("set") + Duration::from_millis(60);
+    let late = now + Duration::from_millis(60);
     until("the time has passed", || Instant::now() > late).await;
     running.notes.let_go.notify_one();
     let (counts, seen) = running.end().await;
