@@ -270,7 +270,8 @@ if __name__ == '__main__':
             let mut given = given.lock().expect("tokens");
             let (status, body) = if asked.head.method() == b"POST" {
                 let token = format!("{prefix}-{}", given.len());
-                given.insert(format!("Bearer {token}"), ());
+                // As items are given: in lower case.
+                given.insert(format!("bearer {token}"), ());
                 ("200 OK", format!("{{\"token\": \"{token}\"}}"))
             } else {
                 let is_known =
