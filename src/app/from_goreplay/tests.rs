@@ -188,7 +188,7 @@ const RULES: &[(&str, &str)] = &[
     ),
     (
         "gor --input-raw :80 --output-http v2:80 --middleware \"./m  'a b\" --input-raw-track-response --output-http-track-response",
-        "mirror -p 80 {SENT} --middleware './m \"'\"'\"'\"a b' --middleware-protocol gor --middleware-sees all",
+        "mirror -p 80 {SENT} --middleware './m \"'\"'\"'a\" b' --middleware-protocol gor --middleware-sees all",
     ),
 ];
 

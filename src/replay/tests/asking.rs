@@ -139,7 +139,7 @@ async fn answers_are_told_behind_their_request_and_before_the_next_of_its_connec
     assert!(at("ask /a") < at("v1 1 200") && at("v1 1 200") < at("ask /b"), "{seen:?}");
     assert!(
         at("v2 1 /a") < at("ask /b")
-            && at("v1 2 404") < at("v2 2 /an")
+            && at("v1 2 404") < at("v2 2 /a")
             && at("ask /other") < at("v1 2 404"),
         "{seen:?}"
     );
