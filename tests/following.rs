@@ -165,6 +165,68 @@ fn a_replay_of_a_file_that_goes_quiet_ends_at_a_signal() {
     }
 }
 
+/// Requests a minute apart, the first never answered, as .gor text.
+fn one_hangs(requests: u64) -> String {
+    let mut text = String::new();
+    let separator = "\n🐵🙈🙉\n";
+    for n in 0..requests {
+        let at = 1_700_000_000_000_000_000 + n * 60_000_000_000;
+        text += &format!("1 {n:024x} {at} 0\nGET /{n} HTTP/1.1\r\nHost: a\r\n\r\n{separator}");
+        if n > 0 {
+            let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+            text += &format!("2 {n:024x} {} 1000000\n{answer}{separator}", at + 1_000_000);
+        }
+    }
+    text
+}
+
+/// A replay of those whose requests v1 answered with 200, out of a file in the making of this kind.
+fn replay_answered(dir: &TempDir, kind: &str, requests: u64, v2: &V2) -> Shadowtap {
+    let gor = dir.path().join("all.gor");
+    std::fs::write(&gor, one_hangs(requests)).expect("own directory");
+    let partial = dir.path().join(format!("a.{kind}.partial"));
+    match kind {
+        "gor" => drop(std::fs::copy(&gor, &partial).expect("own directory")),
+        _ => {
+            let whole = dir.path().join("whole.warc");
+            Run::new(["convert", text(&gor), text(&whole)]).finish(PATIENCE).expect_code(0);
+            std::fs::rename(whole, &partial).expect("own directory");
+        }
+    }
+    let path = dir.path().join(format!("a.{kind}"));
+    let flags = ["--to", &v2.url(), "--speed", "max", "--only", "status == 200", "--json"];
+    Run::new(["replay", "--follow", text(&path)]).args(flags).start()
+}
+
+#[test]
+fn a_request_without_an_answer_holds_up_no_followed_recording() {
+    for kind in ["warc", "gor"] {
+        let v2 = V2::start(&Place::Host, LOCALHOST);
+        let dir = tempfile::tempdir().expect("a directory");
+        let replay = replay_answered(&dir, kind, 9, &v2);
+        v2.wait_for(8, PATIENCE);
+        let ledger = replay.terminate(PATIENCE).expect_code(0).ledger();
+        ledger.assert_balanced();
+        assert_eq!(ledger.count("/requests/captured"), 9, "{kind}: {:#}", ledger.0);
+        assert_eq!(ledger.count("/requests/refused/no_v1_answer"), 1, "{kind}");
+        assert_eq!(ledger.count("/targets/0/answered/2xx"), 8, "{kind}");
+    }
+}
+
+#[test]
+fn what_waits_for_a_status_when_a_followed_file_is_stopped_is_accounted_for() {
+    // Whether it is answered nobody knows yet.
+    let v2 = V2::start(&Place::Host, LOCALHOST);
+    let dir = tempfile::tempdir().expect("a directory");
+    let replay = replay_answered(&dir, "warc", 1, &v2);
+    replay.process.wait_stderr("replaying", PATIENCE);
+    let ledger = replay.terminate(PATIENCE).expect_code(0).ledger();
+    ledger.assert_balanced();
+    assert_eq!(ledger.count("/records/messages"), 1);
+    assert_eq!(ledger.count("/requests/captured"), 1, "{:#}", ledger.0);
+    assert_eq!(ledger.count("/requests/refused/no_v1_answer"), 1, "{:#}", ledger.0);
+}
+
 #[test]
 fn a_file_that_is_not_there_yet_is_waited_for() {
     let mut growing = Growing::new("a.warc");

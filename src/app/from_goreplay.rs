@@ -2,8 +2,10 @@
 //!
 //! In: the command line, as it stands in a script or a manifest. Out: the shadowtap command on stdout, in one line and
 //! quoted for a shell; on stderr each part that has no form, with the reason, and notes where both differ. Exit
-//! code 0: all of it was translated; 1: not all. Nothing is run and nothing is opened.
+//! code 0: all of it was translated; 1: not all. Nothing is run and nothing is opened. Guaranteed: the command is one that
+//! shadowtap takes.
 
+mod check;
 mod flags;
 mod line;
 mod plan;

@@ -20,7 +20,8 @@ pub struct Seen {
     pub answered: Vec<Answered>,
     /// Final responses whose heads were seen, where a rule asks for v1's status.
     pub statuses: Vec<StatusSeen>,
-    /// Packet time of what was seen last; not known where messages come when they are whole, in whatever order.
+    /// Packet time of what was seen last; not told where messages come when they are whole, in whatever order, and nobody waits
+    /// for the next.
     pub now: Option<Timestamp>,
     /// Whether nothing comes any more that belongs to what was seen so far.
     pub is_end: bool,

@@ -3,6 +3,7 @@
 //! In: recordings. Out: their messages, taken apart. Guaranteed: every record read is counted,
 //! as a message or by the cause for which it gave none; a damaged part is said with the file's name,
 //! and counted; no more of them is in memory than a batch, which has a limit in bytes. A run that several files hold parts of keeps its connections.
+//! Of what may be live (a pipe, a file that is followed) the time of the latest message is told, since the next may be long in coming.
 
 use super::faults::Faults;
 use super::files::Files;
@@ -14,7 +15,7 @@ use super::shared::CaptureCounts;
 use super::stored::{Stored, Threads};
 use crate::http::{Config, Provenance, Role, parse_whole, trailers_at};
 use crate::model::ledger::{Passed, RecordsRead};
-use crate::model::{Cause, Message, Watch, replaced_secrets};
+use crate::model::{Cause, Message, Timestamp, Watch, replaced_secrets};
 use crate::record::{Item, Kind, Limits, Next, RecordedMessage};
 
 /// Bytes of messages that are handed on together at most; one more than fits may be among them.
@@ -89,7 +90,7 @@ impl Recordings {
         faults: &mut Faults,
         sink: &mut impl FnMut(Seen, CaptureCounts) -> Flow,
     ) -> Flow {
-        let mut batch = Batch::default();
+        let mut batch = Batch { is_live: full == 1, ..Batch::default() };
         while let Some((file, step)) = merge.next(self.range.times().as_ref()) {
             let name = merge.name(file);
             match step {
@@ -221,11 +222,19 @@ fn add_passed(records: &mut RecordsRead, reader: &Stored) {
 struct Batch {
     seen: Seen,
     bytes: usize,
+    /// Whether the time of the latest message is told. Of files that are whole it is not: messages are there when they are whole,
+    /// and one that was long under way may be among those to come.
+    is_live: bool,
+    latest: Timestamp,
 }
 
 impl Batch {
     fn add(&mut self, message: Message) {
         self.bytes += message.cost();
+        if self.is_live {
+            self.latest = self.latest.max(message.last_byte);
+            self.seen.now = Some(self.latest);
+        }
         self.seen.messages.push(message);
     }
 
@@ -244,7 +253,8 @@ impl Batch {
     }
 
     fn take(&mut self) -> Seen {
-        std::mem::take(self).seen
+        self.bytes = 0;
+        std::mem::take(&mut self.seen)
     }
 }
 

@@ -27,7 +27,7 @@ use crate::capture::rights;
 use crate::cli::units::{Rates, Rounds, Speed};
 use crate::cli::{Command, ReplayArgs};
 use crate::replay::Order;
-use crate::shape::{Admission, Sampler};
+use crate::shape::Admission;
 use crate::{config, http};
 
 /// Replays files.
@@ -63,7 +63,7 @@ pub fn start(
         replays.iter_mut().for_each(|replay| replay.order = Order::None);
     }
     let pace = pace(args)?;
-    let admission = admission(args, has_order)?;
+    let admission = admission(args)?;
     // Responses are read, since pairing makes framing surer, but kept only for their values, and for a program that is to see them.
     let carry = config::carry(&args.carry)?;
     let middleware =
@@ -127,7 +127,7 @@ pub fn start(
     let (newest, newer) = newest();
     let run = run.on_reload(reload::of(started, move |cli| {
         if let Command::Replay(args) = &cli.command {
-            let admission = self::admission(args, has_order)?;
+            let admission = self::admission(args)?;
             reload::can_judge(&admission.rules, needs_status)?;
             newest.set(admission);
         }
@@ -159,12 +159,9 @@ pub fn start(
     Ok(Running::new(run, move || stop.stop(), ending))
 }
 
-/// Which requests are sent, of files that know connections or do not.
-pub fn admission(args: &ReplayArgs, has_order: bool) -> anyhow::Result<Admission> {
+/// Which requests are sent.
+pub fn admission(args: &ReplayArgs) -> anyhow::Result<Admission> {
     let mut admission = config::admission(&args.target, &args.matching, &args.sample)?;
-    if !has_order {
-        admission.sampler = admission.sampler.map(Sampler::numbered);
-    }
     if let Some(cap) = admission.cap.take() {
         admission.cap = match pace(args)? {
             Pace::Captured { factor, max_gap } => Some(cap.at_pace(factor, max_gap)),

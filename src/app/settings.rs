@@ -119,8 +119,7 @@ fn meaning(cli: &Cli) -> anyhow::Result<()> {
             config::reassembly(&args.limits)?;
         }
         Command::Replay(args) => {
-            // Whether the files know connections changes nothing of what can be wrong.
-            super::replay::admission(args, true)?;
+            super::replay::admission(args)?;
             config::replays(&args.target, "check")?;
             config::carry(&args.carry)?;
             config::logs(&args.logs)?;

@@ -97,10 +97,20 @@ impl Source {
         event_tx: Sender<Event>,
     ) -> anyhow::Result<()> {
         // The channel is closed before the end is reported: the consumer can come to its own.
+        let is_followed = self.files.is_followed();
         let read = move || {
-            self.read(|seen, counts| match shared.is_stopped() {
-                true => Flow::Enough,
-                false => intake.take(seen, counts),
+            self.read(|mut seen, counts| {
+                let is_stopped = shared.is_stopped();
+                // Of a whole file what was read ahead does not count. One that is followed ends where it is: what waits for
+                // v1's answer gets none.
+                if is_stopped && !is_followed {
+                    return Flow::Enough;
+                }
+                seen.is_end |= is_stopped;
+                match intake.take(seen, counts) {
+                    Flow::More if !is_stopped => Flow::More,
+                    _ => Flow::Enough,
+                }
             })
         };
         spawn("file", event_tx, Event::CaptureEnded, read)

@@ -56,9 +56,9 @@ struct Held {
 /// A connection of which requests wait.
 #[derive(Default)]
 struct Conn {
-    /// By their numbers, in captured order; among them some that are gone.
+    /// By their numbers, in captured order; among them some that are gone, but never the first.
     all: VecDeque<u64>,
-    /// Those whose status is not known.
+    /// Those whose status is not known; so too.
     open: VecDeque<u64>,
     left: usize,
     is_ended: bool,
@@ -278,6 +278,11 @@ impl Waiting {
         }
         if let Some(conn) = self.conns.get_mut(&request.0) {
             conn.left = conn.left.saturating_sub(1);
+            for numbers in [&mut conn.all, &mut conn.open] {
+                while numbers.front().is_some_and(|number| !self.held.contains_key(number)) {
+                    numbers.pop_front();
+                }
+            }
             if conn.left == 0 {
                 self.ended.extend(conn.is_ended.then_some(request.0));
                 self.conns.remove(&request.0);
@@ -314,13 +319,9 @@ impl Waiting {
     }
 
     fn release_conn(&mut self, conn: u64) {
-        while let Some(&number) = self.conns.get(&conn).and_then(|conn| conn.all.front()) {
-            if self.held.get(&number).is_some_and(|held| !held.may_go) {
-                return;
-            }
-            if let Some(conn) = self.conns.get_mut(&conn) {
-                conn.all.pop_front();
-            }
+        while let Some(&number) = self.conns.get(&conn).and_then(|conn| conn.all.front())
+            && self.held.get(&number).is_some_and(|held| held.may_go)
+        {
             self.go(number);
         }
     }
@@ -494,6 +495,23 @@ mod tests {
         assert_eq!(waiting.ended(), [0; 0]);
         waiting.status(answer(1, 0, 200, 11));
         assert_eq!(waiting.ended(), [1]);
+    }
+
+    #[test]
+    fn what_is_gone_leaves_nothing_behind_on_a_connection_that_always_has_one_waiting() {
+        for (keeps_order, is_answered) in [(true, true), (false, true), (true, false)] {
+            let mut waiting = waiting(Room { keeps_order, messages: 64, ..ROOM });
+            for index in 0..10_000 {
+                waiting.add(asked(1, index, u64::from(index)), false);
+                if is_answered && let Some(before) = index.checked_sub(1) {
+                    waiting.status(answer(1, before, 200, u64::from(index)));
+                }
+                waiting.pass_time(at(u64::from(index)));
+            }
+            let conn = waiting.conns.get(&1).expect("one waits");
+            assert!(conn.all.len() <= 64 && conn.open.len() <= 64, "{keeps_order} {is_answered}");
+            assert_eq!(waiting.held.len(), conn.left);
+        }
     }
 
     /// Random traffic: each request is decided once, and in its connection's order.

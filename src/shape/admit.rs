@@ -4,6 +4,10 @@
 //! that fits it, in the order marker, not whole, not a request that can be repeated, ambiguous,
 //! method, rules (`--only`, `--except`, `--path`), sample, rate. The rules come behind the method, since they cost more and ask
 //! for what a request is about, not whether it may be sent at all; the rate comes last, since what goes on takes a token.
+//!
+//! All of them are asked when the request is whole, in captured order, also of one that then waits for v1's status: so share and
+//! rate depend on the packets of requests alone, and choose the same live and from any file, whenever v1 answered and whatever
+//! changed meanwhile. The price: a request that the status leaves out has taken its token.
 
 use super::expr::Truth;
 use super::{Methods, RateCap, Rules, Sampler};
@@ -33,7 +37,7 @@ pub struct Admission {
 /// What becomes of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// It goes on, if its share does.
+    /// It goes on.
     Goes,
     /// It goes on if the rules still say so when v1's status is known.
     Waits,
@@ -50,25 +54,25 @@ impl Admission {
         self
     }
 
-    /// What becomes of this request, before v1's status is known.
-    pub fn judge(&self, request: &Message) -> Verdict {
+    /// What becomes of this request, before v1's status is known. Asked once of each, in captured order.
+    pub fn judge(&mut self, request: &Message) -> Verdict {
         if let Some(bucket) = self.refuse(request) {
             return Verdict::Ends(bucket);
         }
-        match self.rules.let_on(request, None) {
+        let verdict = match self.rules.let_on(request, None) {
             Truth::Yes => Verdict::Goes,
-            Truth::No => Verdict::Ends(Refused::Filtered),
+            Truth::No => return Verdict::Ends(Refused::Filtered),
             Truth::Unknown => Verdict::Waits,
-        }
+        };
+        self.share(request).map_or(verdict, Verdict::Ends)
     }
 
-    /// The bucket in which a request ends that is not of the share to be sent; `None` when it goes on. Asked once, of those
-    /// that the rules let on.
-    pub fn share(&mut self, request: &Message) -> Option<Refused> {
+    /// The bucket in which a request ends that is not of the share to be sent; `None` when it is.
+    fn share(&mut self, request: &Message) -> Option<Refused> {
         if self.sampler.as_ref().is_some_and(|sampler| !sampler.takes(request)) {
             return Some(Refused::SampledOut);
         }
-        // Last, since it takes a token; live, a request is sent when its last byte was seen.
+        // Last, since it takes a token.
         let is_over = self.cap.as_mut().is_some_and(|cap| !cap.takes(request.last_byte));
         is_over.then_some(Refused::OverRate)
     }

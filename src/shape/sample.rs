@@ -12,7 +12,9 @@
 //! - by client: its address in 16 bytes, an IPv4 address as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2);
 //! - by connection: the client's address so and its port in big endian, then the server's;
 //! - without a key, or where the request has none: as by connection, then the packet time of the request's first
-//!   byte in nanoseconds since 1970, 8 bytes, big endian.
+//!   byte in nanoseconds since 1970, 8 bytes, big endian;
+//! - in either of the last two, of a request of which no connection is known (its client has no port: .gor, access logs, most HAR):
+//!   then its number within the files, 8 bytes, big endian.
 //!
 //! The number of the request within its connection is not hashed: it depends on when the capture began. So
 //! requests that begin in one segment (pipelined) share one fate.
@@ -135,8 +137,6 @@ pub struct Sampler {
     key: SampleKey,
     /// Requests go on whose hash is smaller.
     threshold: u128,
-    /// Whether requests are told apart by the number of their connection too.
-    is_numbered: bool,
     hasher: SipHasher24,
 }
 
@@ -144,16 +144,9 @@ impl Sampler {
     /// This share, from 0 to 100, of what has the same key.
     pub fn new(percent: f64, seed: u64, key: SampleKey) -> Self {
         let hasher = SipHasher24::new_with_keys(seed, 0);
-        // Exact: a power of two changes no digit, and what is negative or no number becomes 0.
-        let threshold = (percent.min(100.0) / 100.0 * 2f64.powi(64)) as u128;
-        Self { percent, seed, key, threshold, is_numbered: false, hasher }
-    }
-
-    /// For files that know no connections, where each request has a number of its own in place of one: times
-    /// may be no finer than a second there, and a client's requests of that second are not one.
-    pub fn numbered(mut self) -> Self {
-        self.is_numbered = true;
-        self
+        // Exact: a power of two changes no digit. What is no number becomes 0.
+        let threshold = (percent.clamp(0.0, 100.0) / 100.0 * 2f64.powi(64)) as u128;
+        Self { percent, seed, key, threshold, hasher }
     }
 
     /// Whether the request is among the share.
@@ -181,9 +174,11 @@ impl Sampler {
         }
         if self.key != SampleKey::Connection {
             hasher.write(&request.first_byte.as_nanos().to_be_bytes());
-            if self.is_numbered {
-                hasher.write(&request.conn.to_be_bytes());
-            }
+        }
+        // No connection is known, so it has one of its own. Times may be no finer than a second there, and a client's requests
+        // of that second are not one.
+        if request.client.port == 0 {
+            hasher.write(&request.conn.to_be_bytes());
         }
         hasher.finish()
     }

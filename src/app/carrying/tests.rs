@@ -568,3 +568,23 @@ fn whatever_comes_what_is_sent_is_framed_right() {
     }
     assert!(changed > 2_000, "{changed}");
 }
+
+/// What v1 gave for requests that v2 does not answer is given up, that of the first ones first.
+#[test]
+fn nobody_waits_for_what_was_given_up() {
+    let mut play = Play::new(&["cookies"]);
+    let cookies = |cookie: &str| answer(&format!("Set-Cookie: {cookie}\r\n").repeat(100), "");
+    let first = play.plain(0, 0, 0);
+    play.v1(0, 0, 0, &cookies("a=first"));
+    let asks = "GET / HTTP/1.1\r\nCookie: a=first\r\n\r\n";
+    let (n, asked) = play.ask(0, 1, 10, asks);
+    assert_eq!(play.carrier.waits_for(&asked, n), Some(first));
+    for conn in 2..5000 {
+        play.plain(conn, 0, 20);
+        play.v1(conn, 0, 20, &cookies("b=same"));
+    }
+    let evicted = play.carrier.counts().evicted;
+    assert!(evicted > 100 && evicted < 200_000, "{evicted}");
+    assert_eq!(play.sent((n, asked)), asks);
+    assert_eq!(play.counts(), (0, 1));
+}

@@ -3,7 +3,7 @@
 use super::line::Given;
 use super::plan::{Command, LIVE, Plan, SENDING, time};
 use super::put::{changeable, keyed, on_path, pair, target, whole_size};
-use super::values::{field, in_quotes, limited, literal};
+use super::values::{field, in_quotes, limited, literal, replacing};
 
 /// One flag.
 pub struct Flag {
@@ -158,7 +158,7 @@ pub const FLAGS: &[Flag] = &[
             changeable(name)?;
             let (re, to) =
                 rule.split_once(',').ok_or("there is no comma before the replacement")?;
-            let rule = format!("{name}: {} => {}", re.trim(), to.trim());
+            let rule = format!("{name}: {}", replacing(re.trim(), to.trim()));
             plan.put(&given.shown(), SENDING, &["--rewrite-header", &rule]);
             Ok(())
         }),
@@ -173,7 +173,7 @@ pub const FLAGS: &[Flag] = &[
                     "each --rewrite-path that fits is applied; of GoReplay's the first that fits",
                 );
             }
-            plan.put(&given.shown(), SENDING, &["--rewrite-path", &format!("{re} => {to}")]);
+            plan.put(&given.shown(), SENDING, &["--rewrite-path", &replacing(re, to)]);
             Ok(())
         }),
     ),

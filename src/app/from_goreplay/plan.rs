@@ -4,6 +4,7 @@
 //! this command has not is named like everything else that is missing.
 
 use super::Translated;
+use super::check::Words;
 use super::values::{Limit, duration, in_quotes, limited, number, recording, without_variables};
 
 /// The commands that come of it.
@@ -116,12 +117,13 @@ impl Plan {
 
     /// The command.
     pub fn finish(mut self) -> Translated {
-        let mut words = Vec::new();
+        let mut words = Words::default();
         let inputs = self.inputs();
-        if let Some(command) = self.command(&inputs) {
-            words = vec!["shadowtap".to_owned(), command.name().to_owned()];
+        let command = self.command(&inputs);
+        if let Some(command) = command {
+            words.need(["shadowtap".to_owned(), command.name().to_owned()]);
             if command != Convert {
-                words.extend(inputs.words(command));
+                words.need(inputs.words(command));
             }
             self.sending(command, &mut words);
             self.recording(command, &mut words);
@@ -129,7 +131,7 @@ impl Plan {
             self.program(command, &mut words);
             for Part { given, words: part, goes_with } in std::mem::take(&mut self.parts) {
                 match goes_with.contains(&command) {
-                    true => words.extend(part),
+                    true => words.put(given, part),
                     false => {
                         let why = format!("`shadowtap {}` has no such part", command.name());
                         self.miss(given, why);
@@ -139,14 +141,17 @@ impl Plan {
             if command == Convert {
                 let file = self.outputs.first().map_or("", String::as_str);
                 let (format, name) = converted(file);
-                words.extend(
-                    format.into_iter().flat_map(|format| ["--format", format]).map(str::to_owned),
-                );
-                words.extend(inputs.words(command));
-                words.push(name);
+                let format = format.into_iter().flat_map(|format| ["--format", format]);
+                words.need(format.map(str::to_owned));
+                words.need(inputs.words(command));
+                words.need([name]);
             }
         }
-        let words = Some(words).filter(|words| !words.is_empty());
+        let words = command.and_then(|_| {
+            let (words, refused) = words.checked();
+            self.missing.extend(refused);
+            words
+        });
         Translated { words, missing: self.missing, notes: self.notes }
     }
 
@@ -217,12 +222,12 @@ impl Plan {
         Some(command)
     }
 
-    fn sending(&mut self, command: Command, words: &mut Vec<String>) {
+    fn sending(&mut self, command: Command, words: &mut Words) {
         let filters = std::mem::take(&mut self.paths);
         if !SENDING.contains(&command) {
             if command == Inspect {
                 let how = if self.is_printed && !self.is_counted { "--body" } else { "--stats" };
-                words.push(how.into());
+                words.need([how.into()]);
             }
             let all = "every request is taken; filter when it is sent, with the same flag of `shadowtap replay`";
             for method in std::mem::take(&mut self.methods) {
@@ -234,26 +239,34 @@ impl Plan {
             return;
         }
         self.targets(words);
-        if !self.keeps_host {
-            words.extend(["--host".into(), self.host.take().unwrap_or_else(|| "target".into())]);
+        match (self.host.take(), self.keeps_host) {
+            // The rule comes behind: of GoReplay's two this one has the last word.
+            (Some(host), _) => {
+                let given = format!("--http-set-header Host: {host}");
+                words.put(given, ["--host".into(), host]);
+            }
+            (None, true) => {}
+            (None, false) => words.extend(["--host".into(), "target".into()]),
         }
         let methods = match self.methods.is_empty() {
             true => "all".into(),
             false => self.methods.join(","),
         };
-        words.extend(["--methods".into(), methods]);
+        let given = format!("--http-allow-method {methods}");
+        words.put(given, ["--methods".into(), methods]);
         if !filters.is_empty() {
             let tests: Vec<_> =
                 filters.iter().map(|re| format!("path =~ {}", in_quotes(re))).collect();
-            words.extend(["--only".into(), tests.join(" or ")]);
+            let given = format!("--http-allow-url {}", filters.join(" --http-allow-url "));
+            words.put(given, ["--only".into(), tests.join(" or ")]);
         }
         let is_told = self.outputs.is_empty() && self.middleware.is_none();
         if self.is_answered && command == Mirror && is_told {
-            words.push("--responses".into());
+            words.extend(["--responses".into()]);
         }
     }
 
-    fn targets(&mut self, words: &mut Vec<String>) {
+    fn targets(&mut self, words: &mut Words) {
         let urls = std::mem::take(&mut self.urls);
         let first = urls.first().and_then(|(_, limit)| *limit);
         let is_common = urls.iter().all(|(_, limit)| *limit == first);
@@ -272,12 +285,12 @@ impl Plan {
                 ),
                 _ => {}
             }
-            words.extend(["--to".into(), url]);
+            words.need(["--to".into(), url]);
         }
     }
 
     /// The file of `record` and `mirror --record`.
-    fn recording(&mut self, command: Command, words: &mut Vec<String>) {
+    fn recording(&mut self, command: Command, words: &mut Words) {
         for extra in self.outputs.iter().skip(1) {
             let why = "one command writes one file";
             self.missing.push((format!("--output-file {extra}"), why.into()));
@@ -296,7 +309,7 @@ impl Plan {
                 self.note(format!(
                     "{name} is a WARC file, secrets in it are replaced by hashes, and times in its name are UTC; `shadowtap convert` makes a .gor file of it"
                 ));
-                words.extend([if command == Record { "-o" } else { "--record" }.into(), name]);
+                words.need([if command == Record { "-o" } else { "--record" }.into(), name]);
                 missing
             }
             Convert => without_variables(address, &[]).1,
@@ -308,7 +321,7 @@ impl Plan {
     }
 
     /// The program that is asked. GoReplay parts its words at each space and knows no quotes.
-    fn program(&mut self, command: Command, words: &mut Vec<String>) {
+    fn program(&mut self, command: Command, words: &mut Words) {
         let tracked = "--output-http-track-response";
         let Some(text) = self.middleware.take() else {
             if self.is_replayed {
@@ -331,18 +344,19 @@ impl Plan {
             "GoReplay's middleware sees requests before its filters; here it is asked about those that are sent, and a \
              request of which it says nothing is counted as middleware_timeout",
         );
-        words.extend(["--middleware".into(), program]);
-        words.extend(["--middleware-protocol", "gor"].map(str::to_owned));
         let sees = match (self.is_answered, self.is_replayed) {
-            (false, false) => return,
-            (true, false) => "v1",
-            (false, true) => "v2",
-            (true, true) => "all",
+            (false, false) => None,
+            (true, false) => Some("v1"),
+            (false, true) => Some("v2"),
+            (true, true) => Some("all"),
         };
-        words.extend(["--middleware-sees", sees].map(str::to_owned));
+        let mut part = vec!["--middleware", &program, "--middleware-protocol", "gor"];
+        part.extend(sees.into_iter().flat_map(|sees| ["--middleware-sees", sees]));
+        let part: Vec<_> = part.into_iter().map(str::to_owned).collect();
+        words.put(format!("--middleware {text}"), part);
     }
 
-    fn shares(&mut self, command: Command, words: &mut Vec<String>) {
+    fn shares(&mut self, command: Command, words: &mut Words) {
         let is_sending = SENDING.contains(&command);
         let why =
             "every request is taken; take a share when it is sent (`shadowtap replay --percent`)";

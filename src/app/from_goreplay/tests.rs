@@ -40,6 +40,10 @@ const CASES: &[(&str, &str)] = &[
         "gor --input-raw :80 --output-http v2:80 --http-set-header 'Host: v2.example'",
         "mirror -p 80 --to http://v2:80 --host v2.example --methods all",
     ),
+    (
+        "gor --input-raw :80 --output-http v2:80 --http-original-host --http-set-header 'Host: other'",
+        "mirror -p 80 --to http://v2:80 --host other --methods all",
+    ),
     // Limiters.
     ("gor --input-raw :80 --output-http 'v2:80|10%'", "mirror -p 80 {SENT} --percent 10"),
     ("gor --input-raw ':80|50%' --output-http 'v2:80|10%'", "mirror -p 80 {SENT} --percent 5"),
@@ -177,6 +181,14 @@ const RULES: &[(&str, &str)] = &[
     (
         "gor --input-raw :80 --output-http v2:80 --http-rewrite-url '/v1/user/([^\\/]+)/ping:/v2/user/$1/ping'",
         "mirror -p 80 {SENT} --rewrite-path '/v1/user/([^\\/]+)/ping => /v2/user/$1/ping'",
+    ),
+    (
+        "gor --input-raw :80 --output-http v2:80 --http-rewrite-url 'a => b:c' --http-rewrite-url ' a =>:d'",
+        "mirror -p 80 {SENT} --rewrite-path 'a \\x3D> b => c' --rewrite-path '(?: a \\x3D>) => d'",
+    ),
+    (
+        "gor --input-raw :80 --output-http v2:80 --http-rewrite-header 'X: a => b,c'",
+        "mirror -p 80 {SENT} --rewrite-header 'X: a \\x3D> b => c'",
     ),
     (
         "gor --input-raw :80 --output-http v2:80 --http-set-param api_key=1",
@@ -320,6 +332,43 @@ const MISSING: &[(&str, &str, &str, &str)] = &[
         "S3",
         "mirror -p 80 {SENT} --record a.warc",
     ),
+    (
+        "gor --input-raw :80 --output-http v2:80 --http-allow-method get",
+        "--http-allow-method get",
+        "refuses",
+        "mirror -p 80 --to http://v2:80 --host target",
+    ),
+    (
+        "gor --input-raw :80 --output-http v2:80 --http-set-header 'X-Shadowtap: 1' --http-set-header 'A: b'",
+        "--http-set-header X-Shadowtap: 1",
+        "tells copies",
+        "mirror -p 80 {SENT} --set-header 'A: b'",
+    ),
+    (
+        "gor --input-raw :80 --output-http v2:80 --http-set-header 'Host: a b'",
+        "--http-set-header Host: a b",
+        "refuses",
+        "mirror -p 80 --to http://v2:80 --methods all",
+    ),
+    (
+        "gor --input-raw :80 --output-http v2:80 --http-allow-url '('",
+        "--http-allow-url (",
+        "unclosed group",
+        "mirror -p 80 {SENT}",
+    ),
+    (
+        "gor --input-raw :80 --output-http v2:80 --http-rewrite-url '(a):$2x'",
+        "--http-rewrite-url (a):$2x",
+        "no group `2x`",
+        "mirror -p 80 {SENT}",
+    ),
+    (
+        "gor --input-raw :80 --output-http v2:80 --output-http-workers x --exit-after 1h",
+        "--output-http-workers x",
+        "refuses",
+        "mirror -p 80 {SENT} --duration 1h",
+    ),
+    ("gor --input-raw :80 --output-http v2:99999", "the command", "refuses", ""),
     ("gor --input-raw :80 --output-kafka-host k:9092", "the command", "no output", ""),
     ("gor --input-tcp :28020 --output-http v2:80", "the command", "no input", ""),
     ("gor file-server :80", "`file-server :80`", "demo", ""),

@@ -114,6 +114,15 @@ pub fn in_quotes(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\\\""))
 }
 
+/// A rule as shadowtap parts it, at the first arrow with spaces around it, where white space ends either part.
+pub fn replacing(re: &str, to: &str) -> String {
+    let re = re.replace(" =>", " \\x3D>");
+    match re.trim() == re {
+        true => format!("{re} => {to}"),
+        false => format!("(?:{re}) => {to}"),
+    }
+}
+
 /// The name of a field in one.
 pub fn field(name: &str) -> String {
     let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));

@@ -19,4 +19,6 @@ pub use document::Entry;
 pub use effective::{Setting, Settings, Source, Value};
 pub use keys::{configurable, keys_of};
 pub use problem::{Failure, Problem};
-pub use resolve::{Mode, Request, Resolved, check_all, definition, file_of, resolve, strict};
+pub use resolve::{
+    Mode, Request, Resolved, alone, check_all, definition, file_of, resolve, strict,
+};

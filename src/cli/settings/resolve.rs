@@ -104,6 +104,13 @@ pub fn strict(argv: &[OsString]) -> Result<(Cli, Settings), clap::Error> {
     Ok((Cli::from_arg_matches(&matches)?, settings))
 }
 
+/// Parses a command line that is none of this process: the environment has no say. Says in one line what is wrong.
+pub fn alone(argv: &[String]) -> Result<Cli, String> {
+    let matches = definition(Mode::Check).try_get_matches_from(argv);
+    let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    cli.map_err(|error| one_line(&error))
+}
+
 fn settings_of(
     cli: &Command,
     matches: &ArgMatches,

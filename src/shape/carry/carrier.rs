@@ -8,11 +8,12 @@
 //! of what stands in a body in plain.
 
 use super::edit::{Edit, edited};
-use super::exchanges::{Early, Exchange, Exchanges, Gave};
+use super::exchanges::{Early, Exchange, Exchanges, Gave, Named, Remembered};
+use super::key::Key;
 use super::rule::{Rule, Rules, Sink};
 use super::sink::{Part, Place, places, without};
 use super::source::{Answer, gifts};
-use super::table::{Found, Gift, Giver, Key, Table};
+use super::table::{Found, Gift, Giver, Table};
 use crate::model::{Completion, KeptAnswer, Message, is_replaced_secret};
 
 /// Bytes of an answer's body that are looked at, where a rule looks there.
@@ -55,7 +56,7 @@ impl Carrier {
 
     /// What was done so far.
     pub fn counts(&self) -> Carried {
-        Carried { evicted: self.table.evicted, ..self.carried }
+        Carried { evicted: self.carried.evicted + self.table.evicted, ..self.carried }
     }
 
     /// A request was taken over, as the `n`th, from 1.
@@ -64,16 +65,18 @@ impl Carrier {
             true => places(&self.rules, request),
             false => Vec::new(),
         };
-        let is_of_cookies =
-            |place: &Place| self.rules.0.get(place.rule).is_some_and(Rule::is_of_cookies);
-        let cookies = cookies.into_iter().filter(is_of_cookies);
-        let cookies = cookies.map(|place| (place.rule, place.scope, place.value)).collect();
+        let cookies = cookies.iter().filter_map(|place| {
+            let rule = self.rules.0.get(place.rule).filter(|rule| rule.is_of_cookies())?;
+            Some(Named { rule: place.rule, slot: place.slot(), key: place.key(rule) })
+        });
+        let cookies = cookies.collect();
         let (conn, index, client) = (request.conn, request.index, request.client.ip);
         let at = request.last_byte;
         let exchange = Exchange { conn, index, client, at, cookies, v1: None, v2: None };
         self.exchanges.add(n, exchange);
-        if let Some(gave) = self.early.take(&(conn, index)) {
-            self.v1_gave(index, gave);
+        match self.early.take(&(conn, index)) {
+            Some(gave) => self.v1_gave(index, gave),
+            None => self.give_up_too_much(),
         }
     }
 
@@ -89,11 +92,17 @@ impl Carrier {
         };
         let gifts = gifts(&self.rules, &answer);
         self.carried.unread += u64::from(gifts.is_unread);
+        let given = gifts.given.into_iter().filter_map(|given| {
+            let value = given.value.filter(|value| !value.is_empty())?;
+            let rule = self.rules.0.get(given.rule)?;
+            let key = Key::value(given.rule, rule, given.slot, &value);
+            Some(Named { rule: given.rule, slot: given.slot, key })
+        });
         let gave = Gave {
             conn: response.conn,
             client: response.client.ip,
             at: response.first_byte,
-            given: gifts.given,
+            given: given.collect(),
         };
         if self.exchanges.number(gave.conn, index).is_none() {
             // It may still come: one that waits for this answer's status is taken over behind it.
@@ -104,48 +113,62 @@ impl Carrier {
 
     fn v1_gave(&mut self, index: u32, gave: Gave) {
         let n = self.exchanges.number(gave.conn, index);
-        let mut keys = Vec::new();
-        for given in gave.given {
-            let Some(rule) = self.rules.0.get(given.rule) else { continue };
-            let Some(value) = given.value.filter(|value| !value.is_empty()) else { continue };
+        for named in &gave.given {
             let gift = match n.map(|n| self.exchanges.get(n)) {
-                Some(Some(exchange)) => exchange.gift(given.rule, &given.slot),
+                Some(Some(exchange)) => exchange.gift(named.rule, named.slot),
                 // It is not sent to v2, or was given up.
                 _ => Gift::Nothing,
             };
             let giver = Giver {
                 n: n.unwrap_or_default(),
-                slot: given.slot.as_slice().into(),
+                slot: named.slot,
                 client: gave.client,
                 at: gave.at,
                 gift,
                 is_seen: true,
                 is_local: false,
             };
-            let key = Key::value(given.rule, rule, &given.slot, &value);
-            self.table.add(&key, giver.clone());
-            keys.push((key, given.rule, given.slot.clone()));
-            // A cookie's hash is the same in either field.
-            if rule.is_of_cookies() {
-                continue;
+            for key in self.keys(named, gave.conn) {
+                self.table.add(&key, giver.clone());
             }
-            let key = Key::connection(given.rule, rule, &given.slot, gave.conn);
-            self.table.add(&key, giver);
-            keys.push((key, given.rule, given.slot));
         }
         let Some(n) = n else { return };
         let Some(exchange) = self.exchanges.get(n) else { return };
         match &exchange.v2 {
-            None => exchange.v1 = Some(keys),
+            None => {
+                self.exchanges.v1_gave(n, gave.given);
+                self.give_up_too_much();
+            }
             Some(given) => {
                 // What it gave on its connection was not known to have a value of v1's beside it.
                 for given in given {
                     if let Some(rule) = self.rules.0.get(given.rule) {
-                        let key = Key::connection(given.rule, rule, &given.slot, gave.conn);
+                        let key = Key::connection(given.rule, rule, given.slot, gave.conn);
                         self.table.see(&key, n);
                     }
                 }
                 self.exchanges.remove(n);
+            }
+        }
+    }
+
+    /// Under which keys a value of v1's is in the table: its own, and but for cookies, whose hash is the same in either
+    /// field, that of its connection.
+    fn keys(&self, named: &Named, conn: u64) -> impl Iterator<Item = Key> + use<> {
+        let rule = self.rules.0.get(named.rule).filter(|rule| !rule.is_of_cookies());
+        let of_conn = rule.map(|rule| Key::connection(named.rule, rule, named.slot, conn));
+        [Some(named.key), of_conn].into_iter().flatten()
+    }
+
+    /// Of the first of those that v2 has not answered it will be as if it had given nothing.
+    fn give_up_too_much(&mut self) {
+        while let Some((n, Remembered { conn, cookies, v1 })) = self.exchanges.take_too_much() {
+            let v1 = v1.unwrap_or_default();
+            self.carried.evicted += (cookies.len() + v1.len()) as u64;
+            for named in &v1 {
+                for key in self.keys(named, conn) {
+                    self.table.settle(&key, n, named.slot, &Gift::Nothing);
+                }
             }
         }
     }
@@ -216,40 +239,41 @@ impl Carrier {
                 gifts.given
             }
         };
+        let Some(Remembered { conn, cookies, v1 }) = self.exchanges.forget(n) else { return };
         let Some(exchange) = self.exchanges.get(n) else { return };
         exchange.v2 = Some(given);
-        let is_seen = exchange.v1.is_some();
-        self.renew_cookies(n);
-        if !is_seen {
+        self.renew_cookies(n, &cookies);
+        let Some(v1) = v1 else {
             self.add_unseen(n);
             return self.exchanges.wait(n);
+        };
+        for named in &v1 {
+            let gift = self.exchanges.get(n).map(|exchange| exchange.gift(named.rule, named.slot));
+            for key in self.keys(named, conn) {
+                self.table.settle(&key, n, named.slot, gift.as_ref().unwrap_or(&Gift::Nothing));
+            }
         }
-        let Some(exchange) = self.exchanges.remove(n) else { return };
-        for (key, rule, slot) in exchange.v1.iter().flatten() {
-            self.table.settle(key, n, slot, &exchange.gift(*rule, slot));
-        }
+        self.exchanges.remove(n);
     }
 
     /// v2 gave a cookie anew that the request carried: whoever goes on with v1's gets that.
-    fn renew_cookies(&mut self, n: u64) {
+    fn renew_cookies(&mut self, n: u64, cookies: &[Named]) {
         let Some(exchange) = self.exchanges.get(n) else { return };
-        let cookies = std::mem::take(&mut exchange.cookies);
-        for (number, name, value) in cookies {
-            let gift = match exchange.gift(number, &name) {
+        for cookie in cookies {
+            let gift = match exchange.gift(cookie.rule, cookie.slot) {
                 Gift::Pending | Gift::Nothing => continue,
                 gift => gift,
             };
-            let Some(rule) = self.rules.0.get(number) else { continue };
             let giver = Giver {
                 n,
-                slot: name.as_slice().into(),
+                slot: cookie.slot,
                 client: exchange.client,
                 at: exchange.at,
                 gift,
                 is_seen: true,
                 is_local: true,
             };
-            self.table.add(&Key::value(number, rule, &name, &value), giver);
+            self.table.add(&cookie.key, giver);
         }
     }
 
@@ -260,14 +284,14 @@ impl Carrier {
             let Some(rule) = self.rules.0.get(given.rule) else { continue };
             let giver = Giver {
                 n,
-                slot: given.slot.as_slice().into(),
+                slot: given.slot,
                 client: exchange.client,
                 at: exchange.at,
-                gift: exchange.gift(given.rule, &given.slot),
+                gift: exchange.gift(given.rule, given.slot),
                 is_seen: false,
                 is_local: false,
             };
-            let key = Key::connection(given.rule, rule, &given.slot, exchange.conn);
+            let key = Key::connection(given.rule, rule, given.slot, exchange.conn);
             self.table.add(&key, giver);
         }
     }
@@ -275,10 +299,10 @@ impl Carrier {
     /// What goes to a place of the request with this number.
     fn find(&mut self, place: &Place, request: &Message, n: u64) -> Found {
         let Some(rule) = self.rules.0.get(place.rule) else { return Found::Unknown };
-        let key = Key::value(place.rule, rule, &place.scope, &place.value);
+        let key = place.key(rule);
         let mut found = self.table.find(&key, request, n, false);
         if found == Found::Unknown && !matches!(rule.sink, Sink::Path) {
-            let key = Key::connection(place.rule, rule, &place.scope, request.conn);
+            let key = Key::connection(place.rule, rule, place.slot(), request.conn);
             let is_hash = is_replaced_secret(&place.value);
             found = match self.table.find(&key, request, n, !is_hash) {
                 Found::Nothing => Found::Unknown,

@@ -15,6 +15,7 @@
 //! | `coding.rs` | Content-Encoding of an answer |
 //! | `source.rs` | the values that an answer gives |
 //! | `sink.rs` | the places of a request |
+//! | `key.rs` | what stands for a value that may be long |
 //! | `edit.rs` | a request with other bytes at some places |
 //! | `table.rs` | who gave which value, and what v2 gave in its place |
 //! | `exchanges.rs` | requests of which v1's answer or v2's is still to come |
@@ -25,6 +26,7 @@ mod coding;
 mod date;
 mod edit;
 mod exchanges;
+mod key;
 mod rule;
 mod sink;
 mod source;

@@ -15,6 +15,7 @@ use std::fmt;
 use regex::bytes::Regex;
 
 use super::super::JsonPath;
+use super::super::rewrite::parse::field_name;
 
 /// Rules, parsed.
 #[derive(Clone, Debug)]
@@ -175,7 +176,10 @@ fn source_of(mut words: Words<'_>) -> Result<Source, Wrong> {
 fn sink_of(mut words: Words<'_>) -> Result<Sink, Wrong> {
     Ok(match words.word() {
         (_, "header") => {
+            let (at, _) = words.rest();
             let name = words.field()?;
+            // What decides framing is made right for what is sent, whatever a rule takes from where.
+            field_name(&name).map_err(|why| Wrong(at, why))?;
             Sink::Header(name, words.template()?)
         }
         (_, "cookie") => Sink::Cookie(words.name("the name of a cookie")?),

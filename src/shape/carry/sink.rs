@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::json;
+use super::key::{Key, Slot};
 use super::rule::{Rule, Rules, Sink};
 use super::source::split;
 use super::{MAX_PLACES, MAX_VALUE, url};
@@ -81,6 +82,16 @@ enum Form {
 }
 
 impl Place {
+    /// The cookie, where its name is a part of the rule.
+    pub fn slot(&self) -> Slot {
+        Slot::named(&self.scope)
+    }
+
+    /// What stands for the value here.
+    pub fn key(&self, rule: &Rule) -> Key {
+        Key::value(self.rule, rule, self.slot(), &self.value)
+    }
+
     /// How this value is written here; `None` if it cannot be.
     pub fn written(&self, value: &[u8]) -> Option<Vec<u8>> {
         let has_line_end = value.iter().any(|b| matches!(b, b'\r' | b'\n' | 0));

@@ -5,6 +5,7 @@
 //! than [`MAX_VALUE`].
 
 use super::super::json;
+use super::key::Slot;
 use super::rule::{Rule, Rules, Source};
 use super::{MAX_PLACES, MAX_VALUE, coding, date, url};
 
@@ -13,8 +14,8 @@ use super::{MAX_PLACES, MAX_VALUE, coding, date, url};
 pub(super) struct Given {
     /// Which rule takes it.
     pub rule: usize,
-    /// Which of several under that rule: the cookie's name, or a number.
-    pub slot: Vec<u8>,
+    /// Which of several under that rule.
+    pub slot: Slot,
     /// The value; `None` for a cookie that is deleted.
     pub value: Option<Vec<u8>>,
 }
@@ -55,28 +56,31 @@ pub(super) fn gifts(rules: &Rules, answer: &Answer<'_>) -> Gifts {
         .values("content-type")
         .any(|value| value.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html")));
     for (number, Rule { source, .. }) in rules.0.iter().enumerate() {
-        let mut gift = |slot: Vec<u8>, value: Option<Vec<u8>>| {
+        let mut gift = |slot: Slot, value: Option<Vec<u8>>| {
             let is_short = value.as_ref().is_none_or(|value| value.len() <= MAX_VALUE);
             if is_short && gifts.given.len() < MAX_PLACES {
                 gifts.given.push(Given { rule: number, slot, value });
             }
         };
-        let slot = |at: usize| at.to_be_bytes().to_vec();
         match source {
-            Source::Cookies => cookies(answer).for_each(|(name, value)| gift(name, value)),
+            Source::Cookies => {
+                cookies(answer).for_each(|(name, value)| gift(Slot::named(name), value));
+            }
             Source::Cookie(wanted) => cookies(answer)
-                .filter(|(name, _)| name == wanted.as_bytes())
-                .for_each(|(name, value)| gift(name, value)),
+                .filter(|(name, _)| *name == wanted.as_bytes())
+                .for_each(|(name, value)| gift(Slot::named(name), value)),
             Source::Header(name, template) => {
                 for (at, value) in answer.values(name).enumerate() {
                     let found = template.find(value).and_then(|range| value.get(range));
-                    found.into_iter().for_each(|value| gift(slot(at), Some(value.to_vec())));
+                    found
+                        .into_iter()
+                        .for_each(|value| gift(Slot::number(at), Some(value.to_vec())));
                 }
             }
             Source::Json(path) => {
                 for (at, range) in json::find(&body, path, MAX_PLACES).into_iter().enumerate() {
                     let value = body.get(range).and_then(json::content);
-                    value.into_iter().for_each(|value| gift(slot(at), Some(value)));
+                    value.into_iter().for_each(|value| gift(Slot::number(at), Some(value)));
                 }
             }
             Source::Regex(regex) => {
@@ -86,7 +90,7 @@ pub(super) fn gifts(rules: &Rules, answer: &Answer<'_>) -> Gifts {
                         true => url::without_references(value.as_bytes()),
                         false => value.as_bytes().to_vec(),
                     };
-                    gift(slot(at), Some(value));
+                    gift(Slot::number(at), Some(value));
                 }
             }
         }
@@ -95,7 +99,7 @@ pub(super) fn gifts(rules: &Rules, answer: &Answer<'_>) -> Gifts {
 }
 
 /// Cookies that an answer sets (RFC 6265 section 5.2): name, and value or none for one that it deletes.
-fn cookies<'a>(answer: &'a Answer<'a>) -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> {
+fn cookies<'a>(answer: &'a Answer<'a>) -> impl Iterator<Item = (&'a [u8], Option<Vec<u8>>)> {
     // Against v2's own clock: nothing here has one.
     let now = answer.values("date").next().and_then(date::parse).unwrap_or((2000, 0, 1, 0));
     answer.values("set-cookie").filter_map(move |value| {
@@ -114,7 +118,7 @@ fn cookies<'a>(answer: &'a Answer<'a>) -> impl Iterator<Item = (Vec<u8>, Option<
         }
         // RFC 6265 section 5.3: Max-Age counts before Expires.
         let is_deleted = max_age.or(expires).unwrap_or(false);
-        Some((name.to_vec(), (!is_deleted).then(|| value.to_vec())))
+        Some((name, (!is_deleted).then(|| value.to_vec())))
     })
 }
 

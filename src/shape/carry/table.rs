@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use lru::LruCache;
 
-use super::rule::{Rule, Source};
+use super::key::{Key, Slot};
 use crate::model::{Message, Timestamp};
 
 /// Values at most.
@@ -24,30 +24,8 @@ const MAX_GIVERS: usize = 4096;
 const MAX_SETTLED: usize = 32;
 /// Givers that are looked at to find one to the same client.
 const MAX_LOOKED_AT: usize = 256;
-/// What an entry costs beside the bytes it holds.
+/// What an entry costs beside its givers.
 const ENTRY: usize = 192;
-
-/// A value of v1's under a rule, or the last one of a connection.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Key(Box<[u8]>);
-
-impl Key {
-    /// A value; with the rule that takes every cookie it belongs to the cookie's name.
-    pub fn value(number: usize, rule: &Rule, cookie: &[u8], value: &[u8]) -> Self {
-        Self::new(b'v', number, rule, cookie, value)
-    }
-
-    /// Whatever was given last on this connection.
-    pub fn connection(number: usize, rule: &Rule, cookie: &[u8], conn: u64) -> Self {
-        Self::new(b'c', number, rule, cookie, &conn.to_be_bytes())
-    }
-
-    fn new(kind: u8, number: usize, rule: &Rule, cookie: &[u8], rest: &[u8]) -> Self {
-        let name = if matches!(rule.source, Source::Cookies) { cookie } else { b"" };
-        let (number, len) = (number.to_be_bytes(), name.len().to_be_bytes());
-        Self([&[kind][..], &number, &len, name, rest].concat().into())
-    }
-}
 
 /// What v2 gave.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,7 +45,7 @@ pub(super) struct Giver {
     /// Which request it answered, by the number in which that was taken over.
     pub n: u64,
     /// Of several values in the answer, which.
-    pub slot: Box<[u8]>,
+    pub slot: Slot,
     /// To whom.
     pub client: IpAddr,
     /// When the answer began, in packet time; where v1's was not seen, when the request ended.
@@ -96,7 +74,7 @@ pub(super) enum Found {
 impl Giver {
     fn bytes(&self) -> usize {
         let gift = if let Gift::Value(value) = &self.gift { value.len() } else { 0 };
-        size_of::<Self>() + self.slot.len() + gift
+        size_of::<Self>() + gift
     }
 }
 
@@ -127,9 +105,9 @@ impl Entry {
         self.givers.range_mut(start..).take_while(move |giver| giver.n == n)
     }
 
-    fn settle(&mut self, n: u64, slot: &[u8], gift: &Gift) {
+    fn settle(&mut self, n: u64, slot: Slot, gift: &Gift) {
         let (mut settled, mut bytes) = (0, 0);
-        let ours = |giver: &&mut Giver| *giver.slot == *slot && giver.gift == Gift::Pending;
+        let ours = |giver: &&mut Giver| giver.slot == slot && giver.gift == Gift::Pending;
         for giver in self.of(n).filter(ours) {
             giver.gift = gift.clone();
             settled += 1;
@@ -166,9 +144,8 @@ impl Table {
     /// An answer gave this value.
     pub fn add(&mut self, key: &Key, giver: Giver) {
         if self.entries.get(key).is_none() {
-            let bytes = ENTRY + 2 * key.0.len();
-            self.bytes += bytes;
-            self.entries.put(key.clone(), Entry { bytes, ..Entry::default() });
+            self.bytes += ENTRY;
+            self.entries.put(*key, Entry { bytes: ENTRY, ..Entry::default() });
         }
         self.change(key, |entry| entry.add(giver));
         while self.entries.len() > MAX_ENTRIES || self.bytes > MAX_BYTES {
@@ -179,7 +156,7 @@ impl Table {
     }
 
     /// v2 has answered the request, and gave this for what its giver has in this slot.
-    pub fn settle(&mut self, key: &Key, n: u64, slot: &[u8], gift: &Gift) {
+    pub fn settle(&mut self, key: &Key, n: u64, slot: Slot, gift: &Gift) {
         self.change(key, |entry| entry.settle(n, slot, gift));
     }
 

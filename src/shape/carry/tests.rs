@@ -3,8 +3,11 @@
 
 use std::io::Write as _;
 
+use super::exchanges::{Exchange, Exchanges, MAX_OPEN_BYTES, Named};
+use super::key::{Key, Slot};
 use super::rule::{RuleError, Rules, Sink, Source};
 use super::{coding, date, url};
+use crate::model::Timestamp;
 use crate::model::testing::{Random, seeds};
 
 #[test]
@@ -52,6 +55,10 @@ fn what_is_wrong_with_a_rule_is_shown_where_it_is() {
         ("json $.a -> path 2", 18, "nothing is expected here"),
         ("json $.a -> header", 19, "expected the name of a header field"),
         ("json $.a -> header X Bearer", 22, "expected a template in double quotes"),
+        ("json $.a -> header Content-Length", 20, "cannot be changed by a rule"),
+        ("cookie a -> header transfer-encoding \"{}\"", 20, "its framing is made right"),
+        ("json $.a -> header X-Shadowtap", 20, "tells copies from v1's own"),
+        ("json $.a -> header Upgrade", 20, "cannot leave HTTP"),
         ("json $.a -> query a b", 20, "has no spaces"),
         ("regex abc -> path", 7, "has no group"),
         ("regex (abc -> path", 7, "unclosed group"),
@@ -139,4 +146,33 @@ fn codings_are_undone_and_their_output_is_bounded() {
             assert!(coding::decoded(&bytes, &[coding]).0.len() <= 4 << 20);
         }
     }
+}
+
+/// Whatever the length of values and names, and however long v2 takes.
+#[test]
+fn what_is_remembered_until_v2_answers_has_a_limit_in_bytes() {
+    let rules = Rules::parse(&["cookies"]).expect("a rule");
+    let rule = rules.0.first().expect("one");
+    let slot = Slot::named(&[b'n'; 1 << 16]);
+    let named = Named { rule: 0, slot, key: Key::value(0, rule, slot, &[b'v'; 8 << 10]) };
+    let bytes = 300 * size_of_val(&named);
+    assert!(bytes <= 300 * 40);
+    let mut exchanges = Exchanges::default();
+    let mut given_up = 0;
+    for n in 1..=10_000 {
+        let (client, at) = ([10, 0, 0, 1].into(), Timestamp::ZERO);
+        let cookies = vec![named; 100];
+        exchanges.add(n, Exchange { conn: n, index: 0, client, at, cookies, v1: None, v2: None });
+        exchanges.v1_gave(n, vec![named; 200]);
+        while let Some((first, remembered)) = exchanges.take_too_much() {
+            given_up += 1;
+            let lens = (remembered.cookies.len(), remembered.v1.map(|given| given.len()));
+            assert_eq!((first, lens), (given_up, (100, Some(200))));
+        }
+    }
+    assert_eq!(10_000 - given_up, (MAX_OPEN_BYTES / bytes) as u64);
+    let first = exchanges.get(1).expect("its answer may come");
+    assert_eq!(first.v1.as_deref().map(<[_]>::len), Some(0), "v1's answer was seen");
+    let last = exchanges.forget(10_000).expect("it is remembered");
+    assert_eq!((last.conn, last.cookies.len()), (10_000, 100));
 }

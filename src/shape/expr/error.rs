@@ -14,24 +14,16 @@ const AROUND: usize = 60;
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub struct ExprError {
     text: String,
-    at: usize,
-    what: String,
+    /// The byte at which it is.
+    pub(super) at: usize,
+    /// What is wrong, without where.
+    pub(super) what: String,
 }
 
 impl ExprError {
     /// This is wrong at this byte.
     pub fn new(text: &str, at: usize, what: impl Into<String>) -> Self {
         Self { text: text.to_owned(), at: at.min(text.len()), what: what.into() }
-    }
-
-    /// The byte at which it is.
-    pub fn at(&self) -> usize {
-        self.at
-    }
-
-    /// What is wrong, without where.
-    pub fn what(&self) -> &str {
-        &self.what
     }
 }
 

@@ -3,7 +3,8 @@
 //! In: a whole request. Out: its bytes as the rules want them, to be read again as a message; or that nothing changed; or
 //! why there can be no such request. Guaranteed: every byte that no rule names stays (order, case, spacing, folding, chunk
 //! framing unless the body changes); the body's framing is right; no rule adds a line or a request, whatever stands in
-//! values, files or captures; linear time, and no more memory than a few times the request.
+//! values, files or captures; linear time (what regular expressions may look at again and again has a limit), and no more memory
+//! than a few times the request.
 //!
 //! The order is fixed, whatever the order of the flags; rules of one kind go in the order in which they were given:
 //!
@@ -35,6 +36,11 @@ use crate::model::Message;
 
 /// A longer target or value is not made.
 const LONGEST: usize = 64 << 10;
+
+/// Bytes that regular expressions may look at in one request behind their first matches: each further one is looked for
+/// from the end of the one before, and may take a look at all that is left, so that many in a long text are no linear time.
+/// Every text of 2 KiB may match at each byte, one of 64 KiB 64 times.
+const LOOKED_AT: usize = 4 << 20;
 
 /// What becomes of the Idempotency-Key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -185,9 +191,10 @@ impl Rewriter {
 
     fn changed(&self, message: &Message) -> Result<(Option<Vec<u8>>, bool), Invalid> {
         let Some(mut head) = Head::of(message) else { return Err("it is no request") };
+        let mut left = LOOKED_AT;
         self.idempotency_key(&mut head);
-        self.fields(&mut head)?;
-        self.target(&mut head)?;
+        self.fields(&mut head, &mut left)?;
+        self.target(&mut head, &mut left)?;
         let (body, passed_over) = self.body(message)?;
         let framing = body::framing(message);
         if let (Some(body), Some(Framing::Length)) = (&body, framing)
@@ -228,7 +235,7 @@ impl Rewriter {
         }
     }
 
-    fn fields(&self, head: &mut Head<'_>) -> Result<(), Invalid> {
+    fn fields(&self, head: &mut Head<'_>, left: &mut usize) -> Result<(), Invalid> {
         for (old, new) in &self.rules.renamed_fields {
             let mut is_changed = false;
             for line in head.named(old) {
@@ -244,7 +251,7 @@ impl Rewriter {
             let mut is_changed = false;
             for line in head.named(name) {
                 // On one line, so that nothing of a fold comes out of a capture.
-                if let Some(value) = replaced(replace, &unfolded(line.value()))? {
+                if let Some(value) = replaced(replace, &unfolded(line.value()), left)? {
                     if !is_value(&value) {
                         return Err("a field would get a control character");
                     }
@@ -272,12 +279,12 @@ impl Rewriter {
         Ok(())
     }
 
-    fn target(&self, head: &mut Head<'_>) -> Result<(), Invalid> {
+    fn target(&self, head: &mut Head<'_>, left: &mut usize) -> Result<(), Invalid> {
         let mut is_changed = false;
         for replace in &self.rules.replaced_paths {
             let Some(place) = target::path_and_query(&head.target) else { break };
             let text = head.target.get(place.clone()).unwrap_or_default();
-            if let Some(path) = replaced(replace, text)? {
+            if let Some(path) = replaced(replace, text, left)? {
                 let front = head.target.get(..place.start).unwrap_or_default();
                 let begins = match front {
                     [] => path.starts_with(b"/"),
@@ -361,8 +368,9 @@ fn pass(body: &mut Cow<'_, [u8]>, rules: &[Rule<'_>]) -> bool {
     true
 }
 
-/// What stands there once everything that fits is replaced; `None` where nothing does.
-fn replaced(replace: &Replace, text: &[u8]) -> Result<Option<Vec<u8>>, Invalid> {
+/// What stands there once everything that fits is replaced; `None` where nothing does. `left` is what may be looked at behind
+/// matches.
+fn replaced(replace: &Replace, text: &[u8], left: &mut usize) -> Result<Option<Vec<u8>>, Invalid> {
     let regex: &Regex = &replace.regex;
     if !regex.is_match(text) {
         return Ok(None);
@@ -377,6 +385,10 @@ fn replaced(replace: &Replace, text: &[u8]) -> Result<Option<Vec<u8>>, Invalid> 
         if out.len() > LONGEST {
             return Err("a rule would make something too long");
         }
+        let Some(less) = left.checked_sub(text.len().saturating_sub(at)) else {
+            return Err("a regular expression fits too often in a text of that length");
+        };
+        *left = less;
     }
     out.extend_from_slice(text.get(at..).unwrap_or_default());
     Ok(Some(out).filter(|out| out != text))
@@ -412,5 +424,29 @@ fn another_key(key: &[u8]) -> Vec<u8> {
     match inner {
         Some(_) => format!("\"{text}\"").into_bytes(),
         None => text.into_bytes(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// What more there is in a text, the less often a rule may fit in it: behind each match all of the rest may be looked at.
+    #[test]
+    fn what_regular_expressions_look_at_has_a_limit() {
+        let to_the_end = parse::replacing("a(?:.*z)? => b").unwrap();
+        let made = |len: usize, left: &mut usize| replaced(&to_the_end, &vec![b'a'; len], left);
+        let mut left = LOOKED_AT;
+        assert_eq!(made(2 << 10, &mut left), Ok(Some(vec![b'b'; 2 << 10])));
+        assert_eq!(made(2 << 10, &mut left), Ok(Some(vec![b'b'; 2 << 10])), "and once more");
+        assert!(made(2 << 10, &mut left).is_err(), "the limit is one of all rules together");
+        for len in [4 << 10, 60 << 10] {
+            assert!(made(len, &mut { LOOKED_AT }).is_err_and(|why| why.contains("too often")));
+        }
+        let mut long = [b'c'; 64 << 10];
+        long.iter_mut().step_by(1024).for_each(|byte| *byte = b'a');
+        let made = replaced(&to_the_end, &long, &mut { LOOKED_AT });
+        assert_eq!(made.map(|made| made.unwrap_or_default().len()), Ok(64 << 10), "64 places");
     }
 }

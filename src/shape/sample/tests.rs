@@ -83,7 +83,11 @@ fn the_hashes_are_those_of_every_machine() {
     assert_eq!(users(20.0, 0, 0..60), [0, 15, 31, 43, 46, 53, 55, 56, 57]);
     let sampler = Sampler::new(1.0, 0, SampleKey::Request);
     assert_eq!(sampler.of_request(&get()), 0x3313_f373_aac7_1e1b);
-    assert_eq!(sampler.numbered().of_request(&get()), 0x54ed_66fc_edae_c341);
+    // No port, no connection: its number, 7, counts.
+    let mut lone = get();
+    lone.client.port = 0;
+    assert_eq!(sampler.of_request(&lone), 0x4fab_0087_6794_2d55);
+    assert_eq!(by("connection").of_request(&lone), 0xdc9f_296d_d5db_97a7);
     assert_eq!(by("connection").of_request(&get()), 0x271c_2afb_d2fd_8008);
     assert_eq!(by("client").of_request(&get()), 0x22a4_d4a2_6b67_8a41);
     let mut near = get();
@@ -153,6 +157,20 @@ fn a_connection_and_a_client_are_in_as_a_whole_and_each_request_for_itself() {
     assert!(alone.abs_diff(5_000) < 250, "{alone}");
 }
 
+/// As in HAR documents of browsers, .gor files and access logs: endpoints and times tell nothing.
+#[test]
+fn requests_without_a_connection_are_told_apart_by_their_number() {
+    for key in ["connection", "header:x"] {
+        let taken = |conn: &u64| {
+            let mut request = get();
+            (request.client, request.conn) = (Endpoint::new([0, 0, 0, 0].into(), 0), *conn);
+            by(key).takes(&request)
+        };
+        let in_all = (0..1_000).filter(taken).count();
+        assert!(in_all.abs_diff(500) < 80, "{key}: {in_all}");
+    }
+}
+
 #[test]
 fn nothing_and_everything_are_that() {
     let mut random = Random::new(5);
@@ -165,7 +183,7 @@ fn nothing_and_everything_are_that() {
     let threshold = |percent| Sampler::new(percent, 0, SampleKey::Request).threshold;
     assert_eq!((threshold(100.0), threshold(0.0)), (1 << 64, 0));
     assert_eq!(threshold(10.0), 1_844_674_407_370_955_264);
-    assert_eq!((threshold(f64::NAN), threshold(-5.0), threshold(1e300)), (1 << 64, 0, 1 << 64));
+    assert_eq!((threshold(f64::NAN), threshold(-5.0), threshold(1e300)), (0, 0, 1 << 64));
 }
 
 #[test]

@@ -56,8 +56,8 @@ fn wrong(marked: &str, what: &str) {
         Err(error) => error,
         Ok(parsed) => unreachable!("{text} is taken for {parsed:?}"),
     };
-    assert_eq!(error.at(), before.len(), "{text}: {error}");
-    assert!(error.what().contains(what), "{text}: {error}");
+    assert_eq!(error.at, before.len(), "{text}: {error}");
+    assert!(error.what.contains(what), "{text}: {error}");
 }
 
 #[test]
@@ -133,15 +133,15 @@ fn an_error_shows_the_line_with_a_caret_below_the_character() {
 fn length_and_depth_are_limited() {
     let nested = |depth| format!("{}header x{}", "(".repeat(depth), ")".repeat(depth));
     assert!(Expr::parse(&nested(MAX_DEPTH)).is_ok());
-    assert_eq!(Expr::parse(&nested(MAX_DEPTH + 1)).unwrap_err().at(), MAX_DEPTH);
+    assert_eq!(Expr::parse(&nested(MAX_DEPTH + 1)).unwrap_err().at, MAX_DEPTH);
     let negated = |depth| format!("{}header x", "not ".repeat(depth));
     assert!(Expr::parse(&negated(MAX_DEPTH)).is_ok());
-    assert_eq!(Expr::parse(&negated(MAX_DEPTH + 1)).unwrap_err().at(), 4 * MAX_DEPTH);
+    assert_eq!(Expr::parse(&negated(MAX_DEPTH + 1)).unwrap_err().at, 4 * MAX_DEPTH);
     // One behind the other is not deep.
     assert!(Expr::parse(&["(header x)"; 500].join(" or ")).is_ok());
     let of = |len: usize| format!("header {}", "x".repeat(len - 7));
     assert!(Expr::parse(&of(MAX_LEN)).is_ok());
-    assert_eq!(Expr::parse(&of(MAX_LEN + 1)).unwrap_err().at(), MAX_LEN);
+    assert_eq!(Expr::parse(&of(MAX_LEN + 1)).unwrap_err().at, MAX_LEN);
     let path = |steps: usize| format!("json ${}", ".a".repeat(steps));
     assert!(Expr::parse(&path(64)).is_ok() && Expr::parse(&path(65)).is_err());
 }
@@ -218,7 +218,7 @@ fn any_bytes_are_an_expression_or_an_error() {
                 assert_ne!(expr.holds(&probe, Some(500)), Truth::Unknown, "{text}");
             }
             Err(error) => {
-                assert!(text.is_char_boundary(error.at()), "{text}: {error}");
+                assert!(text.is_char_boundary(error.at), "{text}: {error}");
                 assert_eq!(error.to_string().lines().count(), 3, "{text}: {error}");
             }
         }
