@@ -20,6 +20,7 @@ mod kernel;
 mod live_capture;
 mod mirror;
 mod order;
+mod planted;
 mod reading;
 mod record_replay;
 mod recording;
