@@ -21,6 +21,16 @@ impl Span {
     pub fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
+
+    /// Bytes between them.
+    pub fn len(self) -> usize {
+        (self.end as usize).saturating_sub(self.start as usize)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// A header field: where its name and its value lie in the head. The value is without the white
@@ -217,11 +227,19 @@ impl Message {
         self.fields.iter().map(|field| (self.slice(field.name), self.slice(field.value)))
     }
 
+    /// The values of the fields of this name, compared without regard to case, as on the wire.
+    pub fn values<'a>(&'a self, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+        // Most names differ in length: their bytes need not be looked at.
+        self.fields
+            .iter()
+            .filter(|field| field.name.len() == name.len())
+            .filter(|field| self.slice(field.name).eq_ignore_ascii_case(name))
+            .map(|field| self.slice(field.value))
+    }
+
     /// The first value of the named field, compared without regard to case.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.headers()
-            .find(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| value)
+        self.values(name.as_bytes()).next()
     }
 
     /// The head, its closing empty line included.
@@ -259,9 +277,8 @@ impl Message {
     /// Whether a comma-separated field contains this token, compared without regard to case
     /// (RFC 9110 5.6.1): `Connection: keep-alive, Upgrade` has `upgrade`.
     pub fn has_token(&self, name: &str, token: &str) -> bool {
-        self.headers()
-            .filter(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
-            .flat_map(|(_, value)| value.split(|&b| b == b','))
+        self.values(name.as_bytes())
+            .flat_map(|value| value.split(|&b| b == b','))
             .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
     }
 }
@@ -278,6 +295,10 @@ impl StatusSeen {
 
 /// A target without scheme and authority, where it has them (RFC 9112 section 3.2.2).
 fn path_and_query(target: &[u8]) -> &[u8] {
+    // As nearly all are: no scheme begins so.
+    if target.first() == Some(&b'/') {
+        return target;
+    }
     let is_absolute = |at: &usize| {
         let scheme = target.get(..*at).unwrap_or_default();
         !scheme.is_empty() && scheme.iter().all(u8::is_ascii_alphanumeric)

@@ -231,9 +231,9 @@ fn field(message: &Message, name: &str) -> String {
 /// Names and values of the cookies in these fields. Attributes of a Set-Cookie stay in the field.
 fn cookies(message: &Message, name: &str) -> Vec<Pair> {
     let all = name == "cookie";
-    let values = message.headers().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()));
-    let cookies = values
-        .flat_map(|(_, value)| value.split(|&b| b == b';').take(if all { usize::MAX } else { 1 }));
+    let values = message.values(name.as_bytes());
+    let cookies =
+        values.flat_map(|value| value.split(|&b| b == b';').take(if all { usize::MAX } else { 1 }));
     cookies.map(<[u8]>::trim_ascii).filter(|c| !c.is_empty()).map(pair_at_equals).collect()
 }
 

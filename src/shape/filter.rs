@@ -103,9 +103,7 @@ fn fits_path(want: &Pattern, path: &[u8]) -> bool {
 }
 
 fn has_field(message: &Message, name: &str, value: Option<&Pattern>) -> bool {
-    message.headers().any(|(field, text)| {
-        field.eq_ignore_ascii_case(name.as_bytes()) && value.is_none_or(|value| value.fits(text))
-    })
+    message.values(name.as_bytes()).any(|text| value.is_none_or(|value| value.fits(text)))
 }
 
 #[cfg(test)]

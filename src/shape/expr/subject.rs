@@ -33,22 +33,14 @@ impl Text {
             Self::Host => host(request).is_some_and(|host| fits(&host)),
             Self::Query(name) => parameters(split(request.path_and_query()).1)
                 .any(|(key, value)| *decoded(key) == **name && fits(&decoded(value))),
-            Self::Header(name) => fields(request, name).any(fits),
-            Self::Cookie(name) => fields(request, b"cookie")
+            Self::Header(name) => request.values(name).any(fits),
+            Self::Cookie(name) => request
+                .values(b"cookie")
                 .flat_map(|field| field.split(|&b| b == b';'))
                 .filter_map(|pair| named(pair.trim_ascii(), name))
                 .any(fits),
         }
     }
-}
-
-/// The values of the fields of this name.
-fn fields<'a>(request: &'a Message, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    request
-        .fields
-        .iter()
-        .filter(move |field| request.slice(field.name).eq_ignore_ascii_case(name))
-        .map(|field| request.slice(field.value))
 }
 
 /// Path and query.
@@ -114,7 +106,7 @@ fn host(request: &Message) -> Option<Cow<'_, [u8]>> {
             memchr::memrchr(b'@', authority)
                 .map_or(authority, |user| authority.get(user + 1..).unwrap_or_default())
         }
-        _ => fields(request, b"host").next()?,
+        _ => request.values(b"host").next()?,
     };
     let host = without_port(authority);
     Some(match host.iter().any(u8::is_ascii_uppercase) {
