@@ -226,7 +226,7 @@ fn no_rule_adds_a_line_whatever_its_line_breaks() {
     let both = both.env("SHADOWTAP_REDACT", "header cookie\nquery token").finish(PATIENCE);
     let both = both.expect_code(0);
     let sent = without_run(&split(&both.stdout).0[0]);
-    assert!(sent.contains("\r\nX-A: 1\r\nX-B: 2\r\n") && !sent.contains("secret"), "{sent}");
+    assert!(sent.contains("\r\nX-A: 1\r\nX-B: 2\r\n") && !sent.contains("token=secret"), "{sent}");
     assert!(!sent.contains("c=d"), "{sent}");
     // Anywhere else a line break is part of the value, which no field may have.
     let config = dir.path().join("c.toml");

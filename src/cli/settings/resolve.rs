@@ -97,8 +97,14 @@ fn hidden(command: Command) -> Command {
 }
 
 fn lenient(arg: clap::Arg, mode: Mode) -> clap::Arg {
+    let is_needed = arg.is_required_set() && keys::shape(&arg) == keys::Shape::One;
     let arg = arg.required(false);
-    if mode == Mode::Check { arg.env(Resettable::Reset) } else { arg }
+    match mode {
+        // Without it there would be no arguments to look at: anything will do.
+        Mode::Check if is_needed => arg.env(Resettable::Reset).default_value("-"),
+        Mode::Check => arg.env(Resettable::Reset),
+        Mode::Run | Mode::Show => arg,
+    }
 }
 
 /// What was typed, with the environment: nothing is required, and everything goes with everything.

@@ -235,7 +235,7 @@ impl Redactor {
         let cover = |place: Range<usize>| self.cover.pattern(body.get(place).unwrap_or_default());
         if !self.rules.patterns.is_empty() {
             let mut at = 0;
-            for document in documents.into_iter().chain([body.len()..body.len()]) {
+            for document in documents.into_iter().chain(std::iter::once(body.len()..body.len())) {
                 let between = at..document.start;
                 let text = body.get(between.clone()).unwrap_or_default();
                 for place in patterns::find(text, &self.rules.patterns) {
