@@ -18,6 +18,7 @@ mod gor;
 mod house;
 mod kernel;
 mod live_capture;
+mod middleware;
 mod mirror;
 mod order;
 mod planted;

@@ -75,14 +75,14 @@ fn prepared(
         Rewritten::Same { passed_over } if message.redacted == replaced => {
             Ok(Prepared { message, passed_over })
         }
-        Rewritten::Same { passed_over } => match read_again(message.raw.clone(), &message) {
+        Rewritten::Same { passed_over } => match whole_again(message.raw.clone(), &message) {
             Some(message) => Ok(Prepared { message, passed_over }),
             None => {
                 tell(told_unredacted, "--redact would make no request of it");
                 Err(ShedLater::Unredacted)
             }
         },
-        Rewritten::Changed { raw, passed_over } => match read_again(raw.into(), &message) {
+        Rewritten::Changed { raw, passed_over } => match whole_again(raw.into(), &message) {
             Some(message) => Ok(Prepared { message, passed_over }),
             None => {
                 tell(told_invalid, "the rewrite rules would make no request of it");
@@ -102,8 +102,15 @@ fn tell(is_told: &AtomicBool, why: &str) {
     }
 }
 
+/// The message of these bytes, which must be as whole as before.
+fn whole_again(raw: Bytes, before: &Message) -> Option<Message> {
+    let message = read_again(raw, before)?;
+    (message.completion == Completion::Complete || before.completion != Completion::Complete)
+        .then_some(message)
+}
+
 /// The message of these bytes, with everything else as it was.
-fn read_again(raw: Bytes, before: &Message) -> Option<Message> {
+pub(super) fn read_again(raw: Bytes, before: &Message) -> Option<Message> {
     let from = Provenance {
         conn: before.conn,
         index: before.index,
@@ -118,8 +125,7 @@ fn read_again(raw: Bytes, before: &Message) -> Option<Message> {
     let config = Config { max_body: Some(u64::MAX), ..Config::default() };
     let mut message = parse_whole(raw, Role::Client, from, &config)?;
     message.redacted = before.redacted;
-    (message.completion == Completion::Complete || before.completion != Completion::Complete)
-        .then_some(message)
+    Some(message)
 }
 
 /// The rules that the flags name.

@@ -12,6 +12,7 @@ use super::convert_args::ConvertArgs;
 use super::file_args::LogArgs;
 use super::filter_args::FilterArgs;
 use super::match_args::MatchArgs;
+use super::middleware_args::MiddlewareArgs;
 use super::recording_args::RecordingArgs;
 use super::rewrite_args::{RewriteArgs, SafetyArgs};
 use super::sample_args::SampleArgs;
@@ -75,6 +76,9 @@ pub struct MirrorArgs {
     /// Which values of v2's answers go into later requests.
     #[command(flatten)]
     pub carry: CarryArgs,
+    /// Which program is asked about each.
+    #[command(flatten)]
+    pub middleware: MiddlewareArgs,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -168,6 +172,9 @@ pub struct ReplayArgs {
     /// Which values of v2's answers go into later requests.
     #[command(flatten)]
     pub carry: CarryArgs,
+    /// Which program is asked about each.
+    #[command(flatten)]
+    pub middleware: MiddlewareArgs,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,

@@ -54,6 +54,8 @@ pub struct Plan {
     pub is_printed: bool,
     pub is_counted: bool,
     pub is_answered: bool,
+    pub is_replayed: bool,
+    pub middleware: Option<String>,
     pub methods: Vec<String>,
     pub keeps_host: bool,
     pub host: Option<String>,
@@ -124,6 +126,7 @@ impl Plan {
             self.sending(command, &mut words);
             self.recording(command, &mut words);
             self.shares(command, &mut words);
+            self.program(command, &mut words);
             for Part { given, words: part, goes_with } in std::mem::take(&mut self.parts) {
                 match goes_with.contains(&command) {
                     true => words.extend(part),
@@ -244,7 +247,8 @@ impl Plan {
                 filters.iter().map(|re| format!("path =~ {}", in_quotes(re))).collect();
             words.extend(["--only".into(), tests.join(" or ")]);
         }
-        if self.is_answered && command == Mirror && self.outputs.is_empty() {
+        let is_told = self.outputs.is_empty() && self.middleware.is_none();
+        if self.is_answered && command == Mirror && is_told {
             words.push("--responses".into());
         }
     }
@@ -301,6 +305,41 @@ impl Plan {
         for variable in missing {
             self.miss(format!("{variable} in the file's name"), "no such variable is filled in");
         }
+    }
+
+    /// The program that is asked. GoReplay parts its words at each space and knows no quotes.
+    fn program(&mut self, command: Command, words: &mut Vec<String>) {
+        let tracked = "--output-http-track-response";
+        let Some(text) = self.middleware.take() else {
+            if self.is_replayed {
+                self.miss(
+                    tracked,
+                    "v2's answers are counted by status and timed, and not handed on",
+                );
+            }
+            return;
+        };
+        if !SENDING.contains(&command) {
+            let why = format!("`shadowtap {}` has no such part", command.name());
+            return self.miss(format!("--middleware {text}"), why);
+        }
+        let program: Vec<_> = text.split(' ').filter(|word| !word.is_empty()).collect();
+        let Ok(program) = shlex::try_join(program) else {
+            return self.miss(format!("--middleware {text}"), "it has a zero byte");
+        };
+        self.note(
+            "GoReplay's middleware sees requests before its filters; here it is asked about those that are sent, and a \
+             request of which it says nothing is counted as middleware_timeout",
+        );
+        words.extend(["--middleware".into(), program]);
+        words.extend(["--middleware-protocol", "gor"].map(str::to_owned));
+        let sees = match (self.is_answered, self.is_replayed) {
+            (false, false) => return,
+            (true, false) => "v1",
+            (false, true) => "v2",
+            (true, true) => "all",
+        };
+        words.extend(["--middleware-sees", sees].map(str::to_owned));
     }
 
     fn shares(&mut self, command: Command, words: &mut Vec<String>) {

@@ -12,7 +12,7 @@
 //! 3. the target: path and query by regular expression, parameters removed, parameters set;
 //! 4. the JSON body: members removed (all see the document as it came), members set.
 
-mod head;
+pub(super) mod head;
 pub mod parse;
 mod target;
 mod value;
