@@ -21,6 +21,7 @@ mod live_capture;
 mod middleware;
 mod mirror;
 mod order;
+mod planted;
 mod reading;
 mod record_replay;
 mod recording;

@@ -223,7 +223,7 @@ fn recorder(
         return Ok(None);
     };
     let plan = plan(file, how)?;
-    let secrets = Secrets::with_rules(&how.secrets, key, redaction)?;
+    let secrets = Secrets::new(&how.secrets, key, redaction)?;
     let info = info(&args.capture, &args.limits, how, run, &secrets);
     Ok(Some((Recorder::create(&plan, &info)?, secrets)))
 }

@@ -254,6 +254,12 @@ pub struct InspectArgs {
     /// Which messages are shown or counted.
     #[command(flatten)]
     pub filter: FilterArgs,
+    /// What is redacted.
+    #[command(flatten)]
+    pub redact: RedactArgs,
+    /// The key of what is redacted.
+    #[command(flatten)]
+    pub key: KeyArgs,
     /// One JSON object a message (with --stats: one in all).
     #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub json: bool,

@@ -25,7 +25,6 @@ use sha2::{Digest, Sha256};
 
 use self::head::Head;
 pub use self::parse::Replace;
-pub(super) use self::target::query_of;
 pub use self::value::{Source, Value};
 use super::body::{self, Framing};
 use super::edits::edited;
