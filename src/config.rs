@@ -271,7 +271,11 @@ fn is_token(name: &str) -> bool {
 
 /// A target and its share of the connections: `http://v2:8080@25%`.
 fn target_and_share(text: &str) -> anyhow::Result<(Target, f64)> {
-    let wrong = || format!("--to `{text}`: the share is a percentage over 0, such as @25%");
+    // Without what stands before the share: a user's name and password may be part of it.
+    let wrong = || {
+        let share = text.rsplit('@').next().unwrap_or_default();
+        format!("--to: the share `@{share}` is no percentage over 0, such as @25%")
+    };
     let (url, share) = match text.strip_suffix('%').and_then(|text| text.rsplit_once('@')) {
         Some((url, percent)) => (url, percent.parse::<f64>().with_context(wrong)? / 100.0),
         None => (text, 1.0),

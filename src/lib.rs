@@ -16,6 +16,7 @@ pub mod cli;
 pub mod config;
 pub mod decode;
 pub mod http;
+pub mod middleware;
 pub mod model;
 pub mod reassemble;
 pub mod record;

@@ -142,6 +142,70 @@ fn what_is_wrong_in_a_file_exits_2_with_line_and_key_and_nothing_runs() {
 }
 
 #[test]
+fn check_finds_what_no_run_would_accept() {
+    let config = Config::new(
+        "to = \"http://v2\"\nset-header = \"nonsense\"\nrewrite-path = \"( => x\"\nredact = [\"foo bar\"]\n\
+         set-json = \"x\"\nremove-header = \"Content-Length\"\nredact-key = \"hunter2hunter2hunter2\"\n\
+         add-header = \"A: env:NO_SUCH_VARIABLE\"\nset-query = \"a=file:/does/not/exist\"\n",
+    );
+    let text = run(&["config", "check", config.path()]).expect_code(2).text();
+    for (line, key, want) in [
+        (2, "set-header", "NAME: VALUE"),
+        (3, "rewrite-path", "unclosed group"),
+        (4, "redact", "no kind of rule"),
+        (5, "set-json", "$.path=VALUE"),
+        (6, "remove-header", "framing is made right"),
+        (7, "redact-key", "env:NAME or file:PATH"),
+    ] {
+        let at = config.at(line, key);
+        let said = text.split(&at).nth(1).unwrap_or_else(|| panic!("no {key}: {text}"));
+        assert!(said.contains(want), "{key}: {text}");
+    }
+    assert!(!text.contains("hunter2"), "{text}");
+    // Places are not looked at: they may be there where it runs.
+    assert!(!text.contains("add-header") && !text.contains("set-query"), "{text}");
+    let config = Config::new("to = \"http://v2\"\nallow-target = \"other\"\n");
+    let text = run(&["config", "check", config.path()]).expect_code(2).text();
+    assert!(text.contains("none of the allowed targets (other)"), "{text}");
+    for command in ["record", "inspect", "convert"] {
+        let config = Config::new(&format!("[{command}]\nredact = \"foo bar\"\n"));
+        let text = run(&["config", "check", config.path()]).expect_code(2).text();
+        assert!(text.contains(&config.at(2, "redact")), "{text}");
+    }
+}
+
+#[test]
+fn what_may_be_a_secret_is_shown_nowhere() {
+    let config = Config::new(
+        "proxy = \"http://bob:hunter2@p:3128\"\nset-header = [\"env: hunter2\", \"A: env:B\"]\n\
+         except = 'path ~~ \"/token/**\" and header authorization == \"Bearer hunter2\"'\n\
+         only = ['header \"x-api-key\" == hunter2', 'json $[\"password\"] == hunter2 and method == GET']\n",
+    );
+    for json in [&["--json"][..], &[]] {
+        let run = Run::new(["config", "show", "mirror", "--config", config.path()]).args(json);
+        let shown = run.finish(PATIENCE).expect_code(0).text();
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(
+            shown.contains("A: env:B") && shown.contains("== *** and method == GET"),
+            "{shown}"
+        );
+    }
+    for command in ["mirror", "replay"] {
+        let help = Run::new([command, "--help"]).env("SHADOWTAP_PROXY", "http://u:hunter2@h");
+        let help = help.env("SHADOWTAP_ONLY", "header authorization == hunter2");
+        let text = help.env("SHADOWTAP_LOG", "hunter2").finish(PATIENCE).expect_code(0).text();
+        assert!(!text.contains("hunter2") && text.contains("SHADOWTAP_PROXY"), "{text}");
+    }
+    let wrong = ["mirror", "-p", "80", "--to", "http://u:hunter2@h@0%"];
+    let refused = run(&wrong).expect_code(2);
+    assert!(
+        refused.stderr.contains("@0%") && !refused.stderr.contains("hunter2"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
 fn check_says_everything_at_once_and_what_a_command_needs_beyond_the_file() {
     let config = Config::new("tto = 1\nring = \"big\"\n[replay]\nspeed = \"fast\"\n");
     let text = run(&["config", "check", config.path()]).expect_code(2).text();

@@ -9,13 +9,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms. Each may use `model` and itself.
-const ROOMS: [&str; 9] = [
+const ROOMS: [&str; 10] = [
     "capture",
     "decode",
     "reassemble",
     "http",
     "shape",
     "replay",
+    "middleware",
     "record",
     "compare",
     "telemetry",

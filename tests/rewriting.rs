@@ -16,7 +16,7 @@ fn text(path: &Path) -> &str {
 }
 
 /// A v2 that keeps every byte it gets.
-fn v2() -> RawServer {
+pub fn v2() -> RawServer {
     RawServer::start(LOCALHOST, |asked| {
         std::io::Write::write_all(
             &mut &*asked.stream,
@@ -28,6 +28,11 @@ fn v2() -> RawServer {
 
 /// A capture of one connection with these requests, one to a segment, answers left out.
 fn capture(requests: &[&str]) -> (PathBuf, TempDir) {
+    capture_of(&requests.iter().map(|request| (*request, "")).collect::<Vec<_>>())
+}
+
+/// The same with their answers.
+pub fn capture_of(exchanges: &[(&str, &str)]) -> (PathBuf, TempDir) {
     const SYN: u8 = 2;
     const ACK: u8 = 16;
     let mut file = Vec::new();
@@ -59,11 +64,12 @@ fn capture(requests: &[&str]) -> (PathBuf, TempDir) {
     frame(true, 99, 0, SYN, b"");
     frame(false, 499, 100, SYN | ACK, b"");
     frame(true, 100, 500, ACK, b"");
-    let mut seq = 100;
-    for request in requests {
-        frame(true, seq, 500, ACK, request.as_bytes());
+    let (mut seq, mut ack) = (100, 500);
+    for (request, answer) in exchanges {
+        frame(true, seq, ack, ACK, request.as_bytes());
         seq += u32::try_from(request.len()).expect("short");
-        frame(false, 500, seq, ACK, b"");
+        frame(false, ack, seq, ACK, answer.as_bytes());
+        ack += u32::try_from(answer.len()).expect("short");
     }
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("a.pcap");
@@ -212,55 +218,36 @@ fn what_the_rules_would_break_is_counted_and_not_sent() {
 }
 
 #[test]
-fn a_planted_secret_does_not_reach_v2_nor_any_output() {
-    let json = "{\"a\":{\"Pin\":\"planted1\"},\"b\":\"planted2\"}";
-    let form = "x=1&pass=planted%33";
-    let requests = [
-        "GET /?key=planted4&y=1 HTTP/1.1\r\nHost: v1\r\nX-Session: planted5\r\n\r\n".to_owned(),
-        format!(
-            "POST /j HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{json}",
-            json.len()
-        ),
-        format!(
-            "POST /f HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
-            form.len()
-        ),
-        "POST /z HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: 8\r\n\r\nplanted6"
-            .to_owned(),
-    ];
-    let (file, _dir) = capture(&requests.each_ref().map(String::as_str));
-    let rules = [
-        "--redact",
-        "header x-session",
-        "--redact",
-        "query key",
-        "--redact",
-        "json-name pin",
-        "--redact",
-        "json $.b",
-        "--redact",
-        "form pass",
-        "--log",
-        "trace",
-    ];
-    for with in ["hash", "mask", "drop"] {
-        let server = v2();
-        let run = replay(&file, &server.url()).args(rules).args(["--redact-with", with]);
-        let finished = run.finish(PATIENCE).expect_code(0);
-        let ledger = finished.ledger();
-        ledger.assert_balanced();
-        assert_eq!(ledger.count("/targets/0/shed/unredacted"), 1, "{:#}", ledger.0);
-        let sent = server.taken();
-        assert_eq!(sent.len(), 3, "{with}");
-        for bytes in sent.iter().map(|taken| &taken.bytes[..]).chain(outputs(&finished)) {
-            assert!(!contains(bytes, b"planted"), "{with}: {}", bytes.escape_ascii());
+fn no_rule_adds_a_line_whatever_its_line_breaks() {
+    let (file, dir) = capture(&REQUESTS[..1]);
+    let dry = || replay(&file, "http://v2.invalid").args(["--dry-run"]);
+    // In the environment there is one on each line.
+    let both = dry().env("SHADOWTAP_SET_HEADER", "X-A: 1\nX-B: 2");
+    let both = both.env("SHADOWTAP_REDACT", "header cookie\nquery token").finish(PATIENCE);
+    let both = both.expect_code(0);
+    let sent = without_run(&split(&both.stdout).0[0]);
+    assert!(sent.contains("\r\nX-A: 1\r\nX-B: 2\r\n") && !sent.contains("token=secret"), "{sent}");
+    assert!(!sent.contains("c=d"), "{sent}");
+    // Anywhere else a line break is part of the value, which no field may have.
+    let config = dir.path().join("c.toml");
+    for (rule, flag) in [
+        ("set-header = \"X-A: 1\\nX-B: 2\"", ["--set-header", "X-A: 1\nX-B: 2"]),
+        ("add-header = [\"X-A: 1\\r\\nX-B: 2\"]", ["--add-header", "X-A: 1\r\nX-B: 2"]),
+        ("remove-header = \"Host\\nCookie\"", ["--remove-header", "Host\nCookie"]),
+        ("redact = \"header host\\nheader x\"", ["--redact", "header host\nheader x"]),
+    ] {
+        std::fs::write(&config, rule).expect("own directory");
+        let refused = [dry().args(flag), dry().args(["--config", text(&config)])];
+        for refused in refused.map(|run| run.finish(PATIENCE).expect_code(2)) {
+            assert!(refused.stderr.contains(flag[0].trim_start_matches('-')), "{}", refused.stderr);
+            assert!(refused.stdout.is_empty(), "{rule}");
         }
-        assert!(contains(&sent[0].bytes, b"y=1 HTTP/1.1"));
-        let dry =
-            replay(&file, &server.url()).args(rules).args(["--redact-with", with, "--dry-run"]);
-        let dry = dry.finish(PATIENCE).expect_code(0);
-        assert!(outputs(&dry).all(|bytes| !contains(bytes, b"planted")), "{with}");
     }
+    // The environment still gives way to a flag.
+    let one = dry().env("SHADOWTAP_SET_HEADER", "X-A: 1\nX-B: 2").args(["--set-header", "X-C: 3"]);
+    let one = one.finish(PATIENCE).expect_code(0);
+    let sent = without_run(&split(&one.stdout).0[0]);
+    assert!(sent.contains("X-C: 3") && !sent.contains("X-A"), "{sent}");
 }
 
 fn outputs(finished: &Finished) -> impl Iterator<Item = &[u8]> {

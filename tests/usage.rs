@@ -84,12 +84,12 @@ fn a_command_line_of_goreplay_is_printed_as_ours_and_the_exit_code_says_whether_
         ":80",
         "--output-http",
         "v2|10%",
-        "--middleware",
-        "./m",
+        "--output-http-redirects",
+        "1",
     ];
     let partly = run(&words).expect_code(1);
     assert_eq!(partly.text(), ours);
-    assert!(partly.stderr.contains("no form for --middleware ./m: "), "{}", partly.stderr);
+    assert!(partly.stderr.contains("no form for --output-http-redirects 1: "), "{}", partly.stderr);
     let finished = run(&["from-goreplay", "gor --input-raw ':80"]).expect_code(2);
     assert!(finished.stderr.contains("left open"), "{}", finished.stderr);
     assert_eq!(finished.text(), "");

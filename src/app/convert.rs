@@ -16,7 +16,7 @@ use super::inspect::say_passed;
 use super::intake::Flow;
 use super::live::now;
 use super::made::Made;
-use super::secrets::Secrets;
+use super::secrets::{Key, Redaction, Secrets};
 use super::source::Source;
 use super::supervise::run_name;
 use super::{Exit, terminal};
@@ -44,7 +44,8 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Exit> {
         emit_responses: true,
         ..http::Config::default()
     };
-    let secrets = Secrets::new(&args.secrets)?;
+    let key = Key::new(args.secrets.redact_key.as_ref())?;
+    let secrets = Secrets::new(&args.secrets, &key, &Redaction::new(&args.redact)?)?;
     let watch = config::watch_file(&args.ports);
     let source = Source::new(files, watch, http, reassemble::Limits::default());
     // Before the rights are dropped: afterwards even root may not write everywhere.

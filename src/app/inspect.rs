@@ -1,5 +1,6 @@
 //! `inspect`: what is in recordings or capture files.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use super::files::Files;
@@ -7,6 +8,7 @@ use super::follow::Stop;
 use super::intake::Flow;
 use super::pipeline::Seen;
 use super::rounds::Range;
+use super::secrets::{Key, Redaction};
 use super::source::Source;
 use super::{Exit, terminal};
 use crate::capture::rights;
@@ -14,7 +16,7 @@ use crate::cli::InspectArgs;
 use crate::cli::filter_args::FilterArgs;
 use crate::model::Message;
 use crate::model::ledger::{Passed, RecordsRead};
-use crate::shape::Filter;
+use crate::shape::{Filter, Redactor};
 use crate::telemetry::body;
 use crate::telemetry::inspect::{push_json, push_table_head, push_table_row};
 use crate::telemetry::numbers::counted;
@@ -34,9 +36,12 @@ const WRITE_AT: usize = 64 << 10;
 pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
     let mut wanted = Wanted::new(&args.filter)?;
     let responses = args.responses || !args.filter.statuses.is_empty();
-    // Bodies are hashed as they pass and never kept, and have no limit, unless they are to be printed.
+    let key = Key::new(args.key.redact_key.as_ref())?;
+    let redactor = Redaction::new(&args.redact)?.only(&key)?;
+    // Bodies are hashed as they pass and never kept, and have no limit, unless they are to be printed or looked into.
+    let is_kept = args.body || redactor.as_ref().is_some_and(Redactor::reads_bodies) && !args.stats;
     let http = http::Config {
-        max_body: args.body.then_some(MAX_BODY.max(args.max_body_print)),
+        max_body: is_kept.then_some(MAX_BODY.max(args.max_body_print)),
         hash_bodies: !args.stats,
         read_responses: true,
         emit_responses: responses || args.stats,
@@ -63,8 +68,8 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
     // What follows reads a file that may be hostile, and needs no right for it.
     rights::drop_all(false)?;
     let result = match args.stats {
-        true => count(source, args.json, &mut wanted),
-        false => list(source, Listing::new(args, responses), &mut wanted),
+        true => count(source, args.json, &mut wanted, redactor.as_ref()),
+        false => list(source, Listing::new(args, responses, redactor), &mut wanted),
     };
     wanted.say_left_out();
     result.map(|()| Exit::Done)
@@ -82,20 +87,33 @@ fn list(source: Source, mut listing: Listing, wanted: &mut Wanted) -> anyhow::Re
     result
 }
 
-fn count(source: Source, json: bool, wanted: &mut Wanted) -> anyhow::Result<()> {
+fn count(
+    source: Source,
+    json: bool,
+    wanted: &mut Wanted,
+    redactor: Option<&Redactor>,
+) -> anyhow::Result<()> {
     let mut stats = Stats::default();
     let mut records = RecordsRead::default();
     let result = source.read(|seen, counts| {
         records = counts.records;
         wanted.pass(&seen, true);
         for message in seen.messages.iter().filter(|message| wanted.includes(message)) {
-            stats.add(message);
+            stats.add(&shown(message, redactor));
         }
         Flow::More
     });
     terminal::put(&if json { stats.json()? } else { stats.table() });
     say_passed(&records);
     result
+}
+
+/// The message as it may be shown: filters look at it as it was.
+fn shown<'m>(message: &'m Message, redactor: Option<&Redactor>) -> Cow<'m, Message> {
+    match redactor {
+        Some(redactor) => Cow::Owned(redactor.redact(message.clone())),
+        None => Cow::Borrowed(message),
+    }
 }
 
 /// What the user wants to see, and how much of the rest there was.
@@ -168,13 +186,14 @@ struct Listing {
     /// Whether each message is to be seen at once.
     is_live: bool,
     width: usize,
+    redactor: Option<Redactor>,
     text: Vec<u8>,
     /// Nobody reads any more (a closed pipe): success, there is nothing left to do.
     is_closed: bool,
 }
 
 impl Listing {
-    fn new(args: &InspectArgs, responses: bool) -> Self {
+    fn new(args: &InspectArgs, responses: bool, redactor: Option<Redactor>) -> Self {
         let mut text = Vec::with_capacity(2 * WRITE_AT);
         if !args.json {
             push_table_head(&mut text);
@@ -183,7 +202,8 @@ impl Listing {
         let most = usize::try_from(args.max_body_print).unwrap_or(usize::MAX);
         let most_body = args.body.then_some(most);
         let is_live = args.follow || io::stdout().is_terminal();
-        Self { json: args.json, responses, most_body, is_live, width, text, is_closed: false }
+        let json = args.json;
+        Self { json, responses, most_body, is_live, width, redactor, text, is_closed: false }
     }
 
     fn add(&mut self, messages: &[Message], wanted: &mut Wanted) -> Flow {
@@ -191,6 +211,7 @@ impl Listing {
             if !wanted.includes(message) {
                 continue;
             }
+            let message = &shown(message, self.redactor.as_ref());
             if self.json {
                 push_json(&mut self.text, message, self.most_body);
                 continue;

@@ -168,6 +168,9 @@ impl Intake {
     pub fn take(&mut self, seen: Seen, counts: CaptureCounts) -> Flow {
         if let Some(newer) = self.newer.as_mut().and_then(Newer::take) {
             self.admission = newer.instead_of(&self.admission);
+            if let Some(waiting) = &mut self.waiting {
+                waiting.judge_by(self.admission.rules.clone());
+            }
         }
         let mut batch = Vec::with_capacity(seen.messages.len());
         if !self.is_enough() {

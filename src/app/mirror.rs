@@ -19,7 +19,7 @@ use super::settings::Started;
 use super::shared::{Consumer, Shared};
 use super::supervise::{Event, Run, Whole, run_name, spawn};
 use super::waiting::{Room, Waiting};
-use super::{reload, rewriting, safety, signals, terminal};
+use super::{middleware, reload, rewriting, safety, signals, terminal};
 use crate::cli::capture_args::CaptureArgs;
 use crate::cli::{Cli, Command, MirrorArgs, PriorityArg};
 use crate::model::Watch;
@@ -49,7 +49,7 @@ pub struct Mirror<'a> {
     http: http::Config,
     limits: reassemble::Limits,
     recorder: Option<(Recorder, Secrets)>,
-    carries: bool,
+    takes_responses: bool,
     started: Option<Started>,
 }
 
@@ -62,11 +62,16 @@ impl<'a> Mirror<'a> {
         let is_recorded = args.record.is_some();
         let needs_status = admission.rules.needs_status();
         let carry = config::carry(&args.carry)?;
-        let reads_responses = args.responses || is_recorded || needs_status || carry.is_some();
+        let middleware =
+            middleware::Plan::new(&args.middleware, args.target.drain, args.limits.max_body)?;
+        let wants_v1 = middleware.as_ref().is_some_and(middleware::Plan::wants_v1);
+        let takes_responses = carry.is_some() || wants_v1;
+        let reads_responses = args.responses || is_recorded || needs_status || takes_responses;
         let live = config::live(&args.capture, reads_responses)?;
-        // Responses are read for pairing and framing; nobody takes them but a recording, and who carries values.
+        // Responses are read for pairing and framing; nobody takes them but a recording, who carries values,
+        // and a program that is to see them.
         let http = http::Config {
-            emit_responses: is_recorded || carry.is_some(),
+            emit_responses: is_recorded || takes_responses,
             tell_statuses: needs_status,
             ..config::http(&args.limits, reads_responses)
         };
@@ -81,7 +86,7 @@ impl<'a> Mirror<'a> {
         config::dry(&mut replays, &args.safety);
         let is_idle = args.priority == PriorityArg::Idle;
         let sending = Sending::new(&replays)?.prepared(prepare).carrying(carry.as_ref());
-        let sending = sending.at_idle_priority(is_idle);
+        let sending = sending.asking(middleware).at_idle_priority(is_idle);
         // Before the rights are dropped: afterwards even root may not write everywhere.
         let recorder = recorder(args, &name, &key, &redaction)?;
         // The right to capture is dropped here, before anything can start a thread.
@@ -101,7 +106,7 @@ impl<'a> Mirror<'a> {
             http,
             limits,
             recorder,
-            carries: carry.is_some(),
+            takes_responses,
             started: None,
         })
     }
@@ -126,7 +131,7 @@ impl<'a> Mirror<'a> {
             http,
             limits,
             recorder,
-            carries,
+            takes_responses,
             started,
         } = self;
         let (messages, bytes) =
@@ -147,7 +152,8 @@ impl<'a> Mirror<'a> {
             .stop_after(args.capture.duration);
         signals::install(run.events(), reload::is_wanted(started.as_ref()))?;
         let (newest, newer) = newest();
-        let run = run.on_reload(reload::of(started, move |cli| admit(cli, &newest)));
+        let needs_status = admission.rules.needs_status();
+        let run = run.on_reload(reload::of(started, move |cli| admit(cli, needs_status, &newest)));
         // After the signals: looking a name up may take its time. The ring holds what comes meanwhile.
         watch.excluded = config::excluded(&targets, proxy.as_ref(), &watch);
         if !args.same_target_ok {
@@ -158,7 +164,6 @@ impl<'a> Mirror<'a> {
         let ending = sending.ending(args.target.drain);
         let outlet = sending.spawn(Timetable::new(Pace::Live), run.events())?;
         // Bytes are memory: a recording has an equal share of it, and so have requests that wait for v1's status.
-        let needs_status = admission.rules.needs_status();
         let shares = targets.len() + usize::from(task.is_some()) + usize::from(needs_status);
         let share = bytes / shares;
         let room =
@@ -174,7 +179,7 @@ impl<'a> Mirror<'a> {
             .with_newer(newer)
             .with_aside(aside)
             .with_waiting(waiting)
-            .with_responses(carries)
+            .with_responses(takes_responses)
             .with_ends();
         let waker = capture.waker()?;
         capture.spawn(pipeline, intake, shared, run.events())?;
@@ -218,15 +223,17 @@ fn recorder(
         return Ok(None);
     };
     let plan = plan(file, how)?;
-    let secrets = Secrets::with_rules(&how.secrets, key, redaction)?;
+    let secrets = Secrets::new(&how.secrets, key, redaction)?;
     let info = info(&args.capture, &args.limits, how, run, &secrets);
     Ok(Some((Recorder::create(&plan, &info)?, secrets)))
 }
 
 /// Takes over which requests are sent.
-fn admit(cli: &Cli, newest: &Newest<Admission>) -> anyhow::Result<()> {
+fn admit(cli: &Cli, reads_statuses: bool, newest: &Newest<Admission>) -> anyhow::Result<()> {
     if let Command::Mirror(args) = &cli.command {
-        newest.set(config::admission(&args.target, &args.matching, &args.sample)?);
+        let admission = config::admission(&args.target, &args.matching, &args.sample)?;
+        reload::can_judge(&admission.rules, reads_statuses)?;
+        newest.set(admission);
     }
     Ok(())
 }

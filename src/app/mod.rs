@@ -18,6 +18,7 @@ pub mod intake;
 pub mod live;
 mod made;
 mod merge;
+mod middleware;
 pub mod mirror;
 mod newest;
 pub mod pipeline;

@@ -34,7 +34,7 @@ pub fn run(args: &RecordArgs, started: Started) -> anyhow::Result<Exit> {
     let watch = config::watch_live(&args.capture)?;
     let key = Key::new(args.recording.secrets.redact_key.as_ref())?;
     let redaction = Redaction::new(&args.redact)?;
-    let secrets = Secrets::with_rules(&args.recording.secrets, &key, &redaction)?;
+    let secrets = Secrets::new(&args.recording.secrets, &key, &redaction)?;
     // Before the rights are dropped: afterwards even root may not write everywhere.
     let plan = plan(&args.output, &args.recording)?;
     let info = info(&args.capture, &args.limits, &args.recording, &name, &secrets);

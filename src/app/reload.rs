@@ -6,14 +6,18 @@
 
 use std::cell::RefCell;
 
+use anyhow::bail;
+
 use super::settings::{Origin, Started, validate};
 use super::settings_report::{object, text};
 use super::state_file::StateFile;
 use crate::cli::Cli;
 use crate::cli::settings::{Setting, Settings, strict};
+use crate::shape::Rules;
 
 /// Keys that a run takes over while it runs: those of which `config::admission` is made.
-const RELOADABLE: [&str; 6] = ["methods", "ambiguous", "percent", "seed", "sample-by", "max-rate"];
+const RELOADABLE: [&str; 9] =
+    ["methods", "ambiguous", "only", "except", "path", "percent", "seed", "sample-by", "max-rate"];
 
 /// Whether there is something to read again.
 pub fn is_wanted(started: Option<&Started>) -> bool {
@@ -111,6 +115,16 @@ fn difference(before: &Settings, read: &Settings) -> Difference {
         }
     }
     Difference { in_force, taken, waiting }
+}
+
+/// Whether rules can be taken over by a run that reads v1's statuses, or does not: that is decided when it is started.
+pub fn can_judge(rules: &Rules, reads_statuses: bool) -> anyhow::Result<()> {
+    if rules.needs_status() && !reads_statuses {
+        bail!(
+            "a rule asks for v1's status, which this run does not read since it was started without such a rule: it needs a restart"
+        );
+    }
+    Ok(())
 }
 
 fn shown(setting: &Setting) -> String {

@@ -22,7 +22,7 @@ use super::source::Source;
 use super::supervise::{Run, Whole, run_name};
 use super::v1_times::V1Times;
 use super::waiting::{Room, Waiting};
-use super::{reload, rewriting, safety, signals, terminal};
+use super::{middleware, reload, rewriting, safety, signals, terminal};
 use crate::capture::rights;
 use crate::cli::units::{Rates, Rounds, Speed};
 use crate::cli::{Command, ReplayArgs};
@@ -64,13 +64,17 @@ pub fn start(
     }
     let pace = pace(args)?;
     let admission = admission(args)?;
-    // Responses are read, since pairing makes framing surer, but kept only for their values.
+    // Responses are read, since pairing makes framing surer, but kept only for their values, and for a program that is to see them.
     let carry = config::carry(&args.carry)?;
+    let middleware =
+        middleware::Plan::new(&args.middleware, args.target.drain, args.limits.max_body)?;
+    let wants_v1 = middleware.as_ref().is_some_and(middleware::Plan::wants_v1);
+    let takes_responses = carry.is_some() || wants_v1;
     let needs_status = admission.rules.needs_status();
     let http = http::Config {
         read_responses: true,
         tell_statuses: needs_status,
-        emit_responses: carry.is_some(),
+        emit_responses: takes_responses,
         ..config::http(&args.limits, false)
     };
     let reading = files.reading();
@@ -93,7 +97,8 @@ pub fn start(
         ));
     }
 
-    let sending = Sending::new(&replays)?.prepared(prepare).carrying(carry.as_ref());
+    let sending =
+        Sending::new(&replays)?.prepared(prepare).carrying(carry.as_ref()).asking(middleware);
     let shared = Shared::new(sending.consumers());
     if let Some(rounds) = args.rounds {
         let shared = shared.clone();
@@ -122,7 +127,9 @@ pub fn start(
     let (newest, newer) = newest();
     let run = run.on_reload(reload::of(started, move |cli| {
         if let Command::Replay(args) = &cli.command {
-            newest.set(self::admission(args)?);
+            let admission = self::admission(args)?;
+            reload::can_judge(&admission.rules, needs_status)?;
+            newest.set(admission);
         }
         Ok(())
     }));
@@ -132,7 +139,7 @@ pub fn start(
     let outlet = sending.spawn(timetable.clone(), run.events())?;
     let queue_bytes = usize::try_from(args.limits.queue_bytes)?;
     // What v1 gave is known from when it is read until it is needed: no further ahead than must be.
-    let ahead = if carry.is_some() { queue::LIVE } else { queue::FILE };
+    let ahead = if takes_responses { queue::LIVE } else { queue::FILE };
     let messages = args.limits.queue.unwrap_or(ahead);
     // Bytes are memory: requests that wait for v1's status have an equal share of it.
     let share = queue_bytes / (targets.len() + usize::from(needs_status));
@@ -146,7 +153,7 @@ pub fn start(
         .with_newer(newer)
         .with_v1_times(V1Times::new(shared.v1()))
         .with_waiting(waiting)
-        .with_responses(carry.is_some())
+        .with_responses(takes_responses)
         .with_ends();
     source.spawn(intake, shared, run.events())?;
     Ok(Running::new(run, move || stop.stop(), ending))

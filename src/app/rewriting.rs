@@ -47,6 +47,12 @@ pub fn prepare(
     })))
 }
 
+/// Whether the rules can be read; neither the environment nor a file is looked at.
+pub fn check(args: &RewriteArgs, safety: &SafetyArgs) -> anyhow::Result<()> {
+    let rules = rules(args, safety, &mut Values::unread())?;
+    Rewriter::new(rules, trailers_at).map(drop).map_err(|wrong| anyhow!(wrong))
+}
+
 /// A request as it is to leave; `is_told`: whether the user knows of one that was not, of each kind.
 fn prepared(
     message: Message,
@@ -55,6 +61,7 @@ fn prepared(
     is_told: &[AtomicBool; 2],
 ) -> Result<Prepared, ShedLater> {
     let [told_invalid, told_unredacted] = is_told;
+    let replaced = message.redacted;
     let message = match redactor {
         None => message,
         Some(redactor) => redactor.try_redact(message).map_err(|_| {
@@ -65,8 +72,17 @@ fn prepared(
         })?,
     };
     match rewriter.apply(&message) {
-        Rewritten::Same { passed_over } => Ok(Prepared { message, passed_over }),
-        Rewritten::Changed { raw, passed_over } => match read_again(raw, &message) {
+        Rewritten::Same { passed_over } if message.redacted == replaced => {
+            Ok(Prepared { message, passed_over })
+        }
+        Rewritten::Same { passed_over } => match whole_again(message.raw.clone(), &message) {
+            Some(message) => Ok(Prepared { message, passed_over }),
+            None => {
+                tell(told_unredacted, "--redact would make no request of it");
+                Err(ShedLater::Unredacted)
+            }
+        },
+        Rewritten::Changed { raw, passed_over } => match whole_again(raw.into(), &message) {
             Some(message) => Ok(Prepared { message, passed_over }),
             None => {
                 tell(told_invalid, "the rewrite rules would make no request of it");
@@ -86,8 +102,15 @@ fn tell(is_told: &AtomicBool, why: &str) {
     }
 }
 
+/// The message of these bytes, which must be as whole as before.
+fn whole_again(raw: Bytes, before: &Message) -> Option<Message> {
+    let message = read_again(raw, before)?;
+    (message.completion == Completion::Complete || before.completion != Completion::Complete)
+        .then_some(message)
+}
+
 /// The message of these bytes, with everything else as it was.
-fn read_again(raw: Vec<u8>, before: &Message) -> Option<Message> {
+pub(super) fn read_again(raw: Bytes, before: &Message) -> Option<Message> {
     let from = Provenance {
         conn: before.conn,
         index: before.index,
@@ -100,10 +123,9 @@ fn read_again(raw: Vec<u8>, before: &Message) -> Option<Message> {
         is_whole: true,
     };
     let config = Config { max_body: Some(u64::MAX), ..Config::default() };
-    let mut message = parse_whole(Bytes::from(raw), Role::Client, from, &config)?;
+    let mut message = parse_whole(raw, Role::Client, from, &config)?;
     message.redacted = before.redacted;
-    (message.completion == Completion::Complete || before.completion != Completion::Complete)
-        .then_some(message)
+    Some(message)
 }
 
 /// The rules that the flags name.

@@ -29,6 +29,11 @@ pub struct Key {
 }
 
 impl Key {
+    /// Whether it is said where it is, and not the key itself; nothing is looked at there.
+    pub fn check(place: Option<&String>) -> anyhow::Result<()> {
+        place.map_or(Ok(()), |place| Place::of(place).map(drop))
+    }
+
     /// From where the user says it is, or a random one.
     pub fn new(place: Option<&String>) -> anyhow::Result<Self> {
         if let Some(place) = place {
@@ -64,6 +69,11 @@ impl Redaction {
         })
     }
 
+    /// Whether the rules go together; no key is needed for that.
+    pub fn check(args: &RedactArgs) -> anyhow::Result<()> {
+        Self::new(args)?.only(&Key { bytes: Vec::new(), is_given: false }).map(drop)
+    }
+
     /// Whether it names nothing.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
@@ -96,13 +106,8 @@ pub enum Secrets {
 }
 
 impl Secrets {
-    /// As the flags say; reads or makes the key.
-    pub fn new(args: &SecretArgs) -> anyhow::Result<Self> {
-        Self::with_rules(args, &Key::new(args.redact_key.as_ref())?, &Redaction::default())
-    }
-
-    /// The same with this key, and what rules name as well.
-    pub fn with_rules(args: &SecretArgs, key: &Key, rules: &Redaction) -> anyhow::Result<Self> {
+    /// As the flags say, with this key, and what rules name as well.
+    pub fn new(args: &SecretArgs, key: &Key, rules: &Redaction) -> anyhow::Result<Self> {
         if args.keep_secrets {
             return Ok(rules.only(key)?.map_or(Self::Kept, Self::KeptBut));
         }
@@ -158,39 +163,63 @@ impl Secrets {
     }
 }
 
+/// Where the key is.
+enum Place<'a> {
+    Env(&'a str),
+    File(&'a str),
+}
+
+impl<'a> Place<'a> {
+    fn of(text: &'a str) -> anyhow::Result<Self> {
+        if let Some(name) = text.strip_prefix("env:") {
+            if name.is_empty() || name.contains(['=', '\0']) {
+                bail!("--redact-key env:NAME needs the name of an environment variable");
+            }
+            return Ok(Self::Env(name));
+        }
+        match text.strip_prefix("file:") {
+            Some(path) => Ok(Self::File(path)),
+            // What was typed may be the key itself.
+            None => bail!(
+                "--redact-key takes no key, which everybody could read in the process list, but its place: \
+                 env:NAME or file:PATH"
+            ),
+        }
+    }
+
+    fn read(&self) -> anyhow::Result<Vec<u8>> {
+        match *self {
+            Self::Env(name) => match std::env::var_os(name) {
+                Some(value) => Ok(std::os::unix::ffi::OsStringExt::into_vec(value)),
+                None => bail!("--redact-key: there is no environment variable {name}"),
+            },
+            Self::File(path) => {
+                let read = || {
+                    let mut key = Vec::new();
+                    File::open(path)?.take(MAX_KEY + 1).read_to_end(&mut key)?;
+                    std::io::Result::Ok(key)
+                };
+                let mut key =
+                    read().with_context(|| format!("--redact-key: cannot read {path}"))?;
+                if key.len() as u64 > MAX_KEY {
+                    bail!(
+                        "--redact-key: {path} has more than {MAX_KEY} bytes; is it the right file?"
+                    );
+                }
+                // Editors and `echo` end the line.
+                if key.ends_with(b"\n") {
+                    key.pop();
+                    key.pop_if(|byte| *byte == b'\r');
+                }
+                Ok(key)
+            }
+        }
+    }
+}
+
 /// The key from where the user says it is.
 fn key_from(place: &str) -> anyhow::Result<Vec<u8>> {
-    let key = if let Some(name) = place.strip_prefix("env:") {
-        if name.is_empty() || name.contains(['=', '\0']) {
-            bail!("--redact-key env:NAME needs the name of an environment variable");
-        }
-        let Some(value) = std::env::var_os(name) else {
-            bail!("--redact-key: there is no environment variable {name}");
-        };
-        std::os::unix::ffi::OsStringExt::into_vec(value)
-    } else if let Some(path) = place.strip_prefix("file:") {
-        let read = || {
-            let mut key = Vec::new();
-            File::open(path)?.take(MAX_KEY + 1).read_to_end(&mut key)?;
-            std::io::Result::Ok(key)
-        };
-        let mut key = read().with_context(|| format!("--redact-key: cannot read {path}"))?;
-        if key.len() as u64 > MAX_KEY {
-            bail!("--redact-key: {path} has more than {MAX_KEY} bytes; is it the right file?");
-        }
-        // Editors and `echo` end the line.
-        if key.ends_with(b"\n") {
-            key.pop();
-            key.pop_if(|byte| *byte == b'\r');
-        }
-        key
-    } else {
-        // What was typed may be the key itself.
-        bail!(
-            "--redact-key takes no key, which everybody could read in the process list, but its place: \
-             env:NAME or file:PATH"
-        );
-    };
+    let key = Place::of(place)?.read()?;
     match key.len() {
         0 => bail!("--redact-key: {place} is empty"),
         len if len < MIN_KEY => bail!(
@@ -210,6 +239,10 @@ mod tests {
     use crate::http::Role;
     use crate::model::testing::{Random, seeds};
     use crate::model::{Start, replaced_secrets};
+
+    fn of(args: SecretArgs) -> anyhow::Result<Secrets> {
+        Secrets::new(&args, &Key::new(args.redact_key.as_ref())?, &Redaction::default())
+    }
 
     fn redactor(key: &[u8]) -> Redactor {
         Redactor::new(key, trailers_at).expect("any key")
@@ -397,7 +430,7 @@ mod tests {
     }
 
     fn secrets(place: &str) -> anyhow::Result<Secrets> {
-        Secrets::new(&SecretArgs { keep_secrets: false, redact_key: Some(place.into()) })
+        of(SecretArgs { keep_secrets: false, redact_key: Some(place.into()) })
     }
 
     #[test]
@@ -436,7 +469,7 @@ mod tests {
     #[test]
     fn by_default_every_recording_has_a_key_of_its_own() {
         let message = || message(b"GET / HTTP/1.1\r\nX-Api-Key: k\r\n\r\n", Role::Client);
-        let new = |keep_secrets| Secrets::new(&SecretArgs { keep_secrets, redact_key: None });
+        let new = |keep_secrets| of(SecretArgs { keep_secrets, redact_key: None });
         let stored = |keep| new(keep).expect("random numbers").prepare()(message());
         let (one, two) = (stored(false), stored(false));
         assert!(one.redacted == 1 && two.redacted == 1 && one.raw != two.raw);

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 use super::carrying::carrying;
 use super::intake::{Outlet, Queued};
+use super::middleware;
 use super::priority;
 use super::queue::{Budget, Permit, Permits};
 use super::schedule::Timetable;
@@ -44,6 +45,9 @@ pub struct Sending {
     full: Vec<Arc<AtomicU64>>,
     stop_tx: watch::Sender<Stop>,
     is_idle: bool,
+    /// Where each sends to, and the program that is asked about its requests, if there is one.
+    targets: Vec<String>,
+    middleware: Option<middleware::Plan>,
 }
 
 impl Sending {
@@ -54,6 +58,8 @@ impl Sending {
             full: configs.iter().map(|_| Arc::default()).collect(),
             stop_tx: watch::channel(Stop::Go).0,
             is_idle: false,
+            targets: configs.iter().map(|config| config.target.to_string()).collect(),
+            middleware: None,
         })
     }
 
@@ -63,6 +69,12 @@ impl Sending {
             let carry = |replayer: Replayer| replayer.carrying(Some(carrying(rules)));
             self.replayers = self.replayers.into_iter().map(carry).collect();
         }
+        self
+    }
+
+    /// Asks a program about each request, which is started by [`Self::spawn`].
+    pub fn asking(mut self, middleware: Option<middleware::Plan>) -> Self {
+        self.middleware = middleware;
         self
     }
 
@@ -111,7 +123,14 @@ impl Sending {
             .enable_all()
             .build()
             .context("cannot start the async runtime")?;
-        let Self { replayers, full, stop_tx, is_idle } = self;
+        let Self { mut replayers, full, stop_tx, is_idle, targets, middleware } = self;
+        if let Some(plan) = middleware {
+            let start = |(replayer, target): (Replayer, String)| {
+                Ok(replayer.asking(Some(plan.start(target, &runtime, is_idle)?)))
+            };
+            replayers =
+                replayers.into_iter().zip(targets).map(start).collect::<anyhow::Result<_>>()?;
+        }
         let (mut ways, mut runs) = (Vec::new(), Vec::new());
         for (replayer, full) in replayers.into_iter().zip(full) {
             let (batch_tx, batch_rx) = mpsc::unbounded_channel();

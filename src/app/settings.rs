@@ -8,9 +8,14 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::secrets::{Key, Redaction};
+use super::{rewriting, safety};
+use crate::cli::rewrite_args::{RewriteArgs, SafetyArgs};
+use crate::cli::secret_args::RedactArgs;
 use crate::cli::settings::{
     Failure, Mode, Problem, Request, Resolved, Settings, file_of, resolve, strict,
 };
+use crate::cli::target_args::TargetArgs;
 use crate::cli::{Cli, Command};
 use crate::config;
 use crate::telemetry::logs;
@@ -109,19 +114,22 @@ fn meaning(cli: &Cli) -> anyhow::Result<()> {
     match &cli.command {
         Command::Mirror(args) => {
             config::admission(&args.target, &args.matching, &args.sample)?;
-            config::replays(&args.target, "check")?;
+            sending(&args.target, &args.rewrite, &args.safety)?;
             config::carry(&args.carry)?;
+            redacting(&args.redact, args.recording.secrets.redact_key.as_ref())?;
             config::watch_live(&args.capture)?;
             config::reassembly(&args.limits)?;
         }
         Command::Record(args) => {
+            redacting(&args.redact, args.recording.secrets.redact_key.as_ref())?;
             config::watch_live(&args.capture)?;
             config::reassembly(&args.limits)?;
         }
         Command::Replay(args) => {
             super::replay::admission(args)?;
-            config::replays(&args.target, "check")?;
+            sending(&args.target, &args.rewrite, &args.safety)?;
             config::carry(&args.carry)?;
+            redacting(&args.redact, args.key.redact_key.as_ref())?;
             config::logs(&args.logs)?;
             config::reassembly(&args.limits)?;
             super::replay::pace(args)?;
@@ -129,9 +137,26 @@ fn meaning(cli: &Cli) -> anyhow::Result<()> {
         Command::Inspect(args) => {
             config::logs(&args.logs)?;
             config::filter(&args.filter)?;
+            redacting(&args.redact, args.key.redact_key.as_ref())?;
         }
-        Command::Convert(args) => drop(config::logs(&args.logs)?),
+        Command::Convert(args) => {
+            config::logs(&args.logs)?;
+            redacting(&args.redact, args.secrets.redact_key.as_ref())?;
+        }
         Command::Config(_) | Command::FromGoreplay(_) | Command::Doctor(_) | Command::Demo(_) => {}
     }
     Ok(())
+}
+
+/// Where copies go, and what is changed in them.
+fn sending(target: &TargetArgs, rewrite: &RewriteArgs, limits: &SafetyArgs) -> anyhow::Result<()> {
+    let replays = config::replays(target, "check")?;
+    let targets: Vec<_> = replays.into_iter().map(|replay| replay.target).collect();
+    safety::allowed(&targets, &limits.allow_target)?;
+    rewriting::check(rewrite, limits)
+}
+
+fn redacting(args: &RedactArgs, key: Option<&String>) -> anyhow::Result<()> {
+    Redaction::check(args)?;
+    Key::check(key)
 }

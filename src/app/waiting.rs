@@ -100,6 +100,11 @@ impl Waiting {
         }
     }
 
+    /// Judges by these rules from now on, those that wait, too.
+    pub fn judge_by(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
     /// The next thing that was decided.
     pub fn next(&mut self) -> Option<Outcome> {
         self.out.pop_front()

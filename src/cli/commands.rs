@@ -12,6 +12,7 @@ use super::convert_args::ConvertArgs;
 use super::file_args::LogArgs;
 use super::filter_args::FilterArgs;
 use super::match_args::MatchArgs;
+use super::middleware_args::MiddlewareArgs;
 use super::recording_args::RecordingArgs;
 use super::rewrite_args::{RewriteArgs, SafetyArgs};
 use super::sample_args::SampleArgs;
@@ -75,6 +76,9 @@ pub struct MirrorArgs {
     /// Which values of v2's answers go into later requests.
     #[command(flatten)]
     pub carry: CarryArgs,
+    /// Which program is asked about each.
+    #[command(flatten)]
+    pub middleware: MiddlewareArgs,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -168,6 +172,9 @@ pub struct ReplayArgs {
     /// Which values of v2's answers go into later requests.
     #[command(flatten)]
     pub carry: CarryArgs,
+    /// Which program is asked about each.
+    #[command(flatten)]
+    pub middleware: MiddlewareArgs,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -247,6 +254,12 @@ pub struct InspectArgs {
     /// Which messages are shown or counted.
     #[command(flatten)]
     pub filter: FilterArgs,
+    /// What is redacted.
+    #[command(flatten)]
+    pub redact: RedactArgs,
+    /// The key of what is redacted.
+    #[command(flatten)]
+    pub key: KeyArgs,
     /// One JSON object a message (with --stats: one in all).
     #[arg(long, env = "SHADOWTAP_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub json: bool,

@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, ValueEnum};
 
 use super::config_args::FileArgs;
 use super::file_args::LogArgs;
-use super::secret_args::SecretArgs;
+use super::secret_args::{RedactArgs, SecretArgs};
 use super::units;
 
 /// Write what is in recordings or capture files in another format, and say what that cannot hold.
@@ -42,6 +42,9 @@ pub struct ConvertArgs {
     /// What becomes of secrets.
     #[command(flatten)]
     pub secrets: SecretArgs,
+    /// What else is redacted.
+    #[command(flatten)]
+    pub redact: RedactArgs,
     /// How access logs are read.
     #[command(flatten)]
     pub logs: LogArgs,

@@ -10,6 +10,7 @@ pub mod convert_args;
 pub mod file_args;
 pub mod filter_args;
 pub mod match_args;
+pub mod middleware_args;
 pub mod recording_args;
 pub mod rewrite_args;
 pub mod sample_args;

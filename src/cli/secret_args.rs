@@ -24,11 +24,11 @@ pub struct SecretArgs {
     pub redact_key: Option<String>,
 }
 
-/// What else is redacted: before v2, before a disk, before any output.
+/// What is redacted: before v2, before a disk, before any output.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Redact")]
 pub struct RedactArgs {
-    /// Take these out of what goes to v2 and into a recording: `header NAME`, `query NAME`, `form NAME`, `json $.path`,
+    /// Take these out of whatever goes to v2, into a file or on a screen: `header NAME`, `query NAME`, `form NAME`, `json $.path`,
     /// `json-name NAME` (anywhere), `pattern card`, `pattern email` or `pattern jwt`. In the environment several are
     /// parted by line breaks.
     #[arg(long, env = "SHADOWTAP_REDACT", value_delimiter = '\n', value_name = "RULE")]

@@ -264,6 +264,14 @@ causes!(
         RewriteInvalid = "rewrite_invalid",
         /// Its body could not be looked into for what `--redact` names.
         Unredacted = "unredacted",
+        /// The middleware said that it is not to be sent.
+        MiddlewareDropped = "middleware_dropped",
+        /// The middleware had not said within `--middleware-timeout` what becomes of it.
+        MiddlewareTimeout = "middleware_timeout",
+        /// The middleware ended with it, or was not there.
+        MiddlewareDied = "middleware_died",
+        /// What the middleware made of it is no request.
+        MiddlewareInvalid = "middleware_invalid",
         /// Not among the share of connections that this target gets.
         SampledOut = "sampled_out",
         /// This target's share of the queue was full when others took it.
@@ -306,6 +314,16 @@ pub struct TargetCounts {
     pub carry_unread: u64,
     /// Values given up since their table was full.
     pub carry_evicted: u64,
+    /// Of all, those that the middleware changed. Beside the sum, as the following.
+    pub middleware_changed: u64,
+    /// How often the middleware was started again.
+    pub middleware_restarts: u64,
+    /// Lines of the middleware that were too long or could not be read.
+    pub middleware_bad_lines: u64,
+    /// Lines of the middleware for which no request waited: too late, twice, or made up.
+    pub middleware_late: u64,
+    /// Answers of v1 or v2 that the middleware was not told, since it did not keep up.
+    pub middleware_untold: u64,
     /// Queued but not yet taken over by the replayer: computed, see [`Snapshot::settle`].
     pub in_transit: u64,
     /// How long things took.

@@ -8,7 +8,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
@@ -20,19 +20,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::model::ledger::{Failure, ShedLater, StatusClass, TargetCounts};
 use crate::model::{KeptAnswer, Message};
 
-use super::breaker::{Breaker, Pass};
-use super::carry::{Carry, CarryCounts, Carrying};
-use super::dry_run::DryRun;
-use super::http_client::HttpClient;
-use super::http2::Http2;
+use super::asking::{Asking, MiddlewareCounts, Said, Turn, next_said};
+use super::breaker::Pass;
+use super::carry::{CarryCounts, Carrying};
 use super::lanes::Lanes;
+use super::replayer::{CountsHandle, Published, Rules};
 use super::timer::Timer;
-use super::timing::Stopwatch;
 use super::transport::{Answer, Transport};
-use super::wire::Wire;
-use super::{
-    Batch, Client, Job, OnBreak, Order, Prepare, Prepared, ReplayConfig, ReplayError, Stop,
-};
+use super::{Batch, Job, OnBreak, Order, Prepare, Prepared, Stop};
 
 /// How long, after everything was given up, jobs that are still on their way into the channel are
 /// waited for, so that they are counted here. The app closes the channel long before.
@@ -44,143 +39,12 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// Broken connections that are remembered for `--on-break stop`, those of the last requests.
 const BROKEN: std::num::NonZeroUsize = std::num::NonZeroUsize::new(1 << 16).unwrap();
 
-/// What is published: counts, and times.
-struct Published {
-    counts: TargetCounts,
-    watch: Stopwatch,
-}
-
-/// A view of a replayer's counts that outlives it.
-#[derive(Clone)]
-pub struct CountsHandle(Arc<Mutex<Published>>);
-
-impl CountsHandle {
-    fn new(target: String) -> Self {
-        let counts = TargetCounts { target, ..TargetCounts::default() };
-        Self(Arc::new(Mutex::new(Published { counts, watch: Stopwatch::new() })))
-    }
-
-    fn with<R>(&self, f: impl FnOnce(&mut Published) -> R) -> R {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The counts as last published, after each turn of the replayer's loop, and the times so far.
-    pub fn snapshot(&self) -> TargetCounts {
-        self.with(|published| TargetCounts {
-            timing: published.watch.timing(),
-            ..published.counts.clone()
-        })
-    }
-}
-
-/// Sends jobs to one target.
-pub struct Replayer {
-    client: AnyClient,
-    rules: Rules,
-    prepare: Option<Prepare>,
-    published: CountsHandle,
-    carrying: Option<Carrying>,
-}
-
-enum AnyClient {
-    Wire(Box<Wire>),
-    Http2(Box<Http2>),
-    Reqwest(Box<HttpClient>),
-    DryRun(Box<DryRun>),
-}
-
-/// How requests take turns.
-#[derive(Clone, Copy)]
-pub(super) struct Rules {
-    concurrency: usize,
-    order: Order,
-    on_break: OnBreak,
-    max_lag: Option<Duration>,
-    share: f64,
-    breaker: Breaker,
-    /// Whether nothing is sent.
-    is_dry: bool,
-}
-
-impl Replayer {
-    /// Sets everything up and connects to nothing. Needs no runtime yet.
-    pub fn new(config: &ReplayConfig) -> Result<Self, ReplayError> {
-        let client = match config.client {
-            Client::Wire => AnyClient::Wire(Box::new(Wire::new(config)?)),
-            Client::Http2 => AnyClient::Http2(Box::new(Http2::new(config)?)),
-            Client::Reqwest => AnyClient::Reqwest(Box::new(HttpClient::new(config)?)),
-            Client::DryRun => AnyClient::DryRun(Box::new(DryRun::new(config)?)),
-        };
-        let rules = Rules {
-            concurrency: config.concurrency.max(1),
-            order: config.order,
-            on_break: config.on_break,
-            max_lag: config.max_lag,
-            share: config.share,
-            breaker: Breaker::new(config.breaker),
-            is_dry: config.client == Client::DryRun,
-        };
-        let published = CountsHandle::new(config.target.to_string());
-        Ok(Self { client, rules, prepare: None, published, carrying: None })
-    }
-
-    /// Does this to each request before it leaves.
-    pub fn prepared(mut self, prepare: Option<Prepare>) -> Self {
-        self.prepare = prepare;
-        self
-    }
-
-    /// Lets requests be changed by what v2 answered to others.
-    pub fn carrying(mut self, carry: Option<Box<dyn Carry>>) -> Self {
-        self.carrying = carry.map(Carrying::new);
-        self
-    }
-
-    /// A view of the counts, to be taken before [`Self::run`].
-    pub fn counts(&self) -> CountsHandle {
-        self.published.clone()
-    }
-
-    /// Sends what comes out of `batch_rx` until it is closed and everything is answered, or until
-    /// `stop_rx` says otherwise. Returns the final counts, in which nothing is in flight.
-    ///
-    /// Everything happens within the calling task, so a current-thread runtime serves best.
-    pub async fn run<G: Send + 'static>(
-        self,
-        batch_rx: mpsc::UnboundedReceiver<Batch<G>>,
-        stop_rx: watch::Receiver<Stop>,
-    ) -> TargetCounts {
-        let Self { client, rules, prepare, published, carrying } = self;
-        macro_rules! run {
-            ($client:expr) => {{
-                let mut dispatcher = Dispatcher::new(*$client, rules, published);
-                (dispatcher.prepare, dispatcher.carrying) = (prepare, carrying);
-                dispatcher.run(batch_rx, stop_rx).await
-            }};
-        }
-        match client {
-            AnyClient::Wire(client) => run!(client),
-            AnyClient::Http2(client) => run!(client),
-            AnyClient::Reqwest(client) => run!(client),
-            AnyClient::DryRun(client) => run!(client),
-        }
-    }
-}
-
 /// A request that is over.
 struct Over<G> {
-    /// Its lane.
-    lane: u64,
-    /// Its number among the jobs taken over.
-    job: u64,
-    due: Option<Instant>,
+    turn: Turn<G>,
     start: Instant,
-    /// Whether it was to find out if v2 is alive.
-    is_probe: bool,
     /// `Err` when the program is at fault.
     result: Result<Result<Answer, Failure>, ()>,
-    /// Dropped once it is counted.
-    guard: G,
 }
 
 /// The loop's state.
@@ -197,13 +61,15 @@ pub(super) struct Dispatcher<T, G> {
     /// Jobs taken over so far: the number of each, and its lane, without an order.
     taken: u64,
     rules: Rules,
-    prepare: Option<Prepare>,
+    pub prepare: Option<Prepare>,
     counts: TargetCounts,
     published: CountsHandle,
     /// Whether the transport may have idle connections.
     may_idle: bool,
     /// Who changes requests by what v2 answered to others.
-    carrying: Option<Carrying>,
+    pub carrying: Option<Carrying>,
+    /// Who says what becomes of each request.
+    pub asking: Option<Asking<G>>,
 }
 
 /// Why the loop was left.
@@ -232,6 +98,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             published,
             may_idle: false,
             carrying: None,
+            asking: None,
         }
     }
 
@@ -241,19 +108,22 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
         mut batch_rx: mpsc::UnboundedReceiver<Batch<G>>,
         stop_rx: watch::Receiver<Stop>,
     ) -> TargetCounts {
-        if self.serve(&mut batch_rx, stop_rx).await == End::GivenUp {
+        let (end, until) = self.serve(&mut batch_rx, stop_rx.clone()).await;
+        if end == End::GivenUp {
             self.give_up(&mut batch_rx).await;
         }
+        self.publish();
+        self.end_middleware(until, stop_rx).await;
         self.publish();
         self.published.snapshot()
     }
 
-    /// Takes jobs and sends them, until there are no more or it is time to give up.
+    /// Takes jobs and sends them, until there are no more or it is time to give up. Says by when everything must have ended.
     async fn serve(
         &mut self,
         batch_rx: &mut mpsc::UnboundedReceiver<Batch<G>>,
         mut stop_rx: watch::Receiver<Stop>,
-    ) -> End {
+    ) -> (End, Option<Instant>) {
         let (mut open, mut stoppable) = (true, true);
         let mut deadline = None;
         // None: the system is out of descriptors. The runtime's timer must do then.
@@ -266,8 +136,8 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
         loop {
             self.start();
             self.publish();
-            if !open && self.lanes.is_empty() && self.under_way.is_empty() {
-                return End::Finished;
+            if !open && self.lanes.is_empty() && self.at_work() == 0 {
+                return (End::Finished, deadline);
             }
             let next_due = self.lanes.next_due().filter(|_| self.has_room());
             let next_late = self.next_late().filter(|_| !self.has_room());
@@ -278,13 +148,13 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
                     Some((stop, stop_rx)) => {
                         match stop {
                             Stop::Go => {}
-                            Stop::Now => return End::GivenUp,
+                            Stop::Now => return (End::GivenUp, Some(Instant::now())),
                             Stop::DrainUntil(when) => deadline = Some(when),
                         }
                         asked.set(self::asked(stop_rx));
                     }
                 },
-                () = wait_until(deadline) => return End::GivenUp,
+                () = wait_until(deadline) => return (End::GivenUp, deadline),
                 () = wait_exactly(&mut timer, next_due) => {}
                 () = wait_until(next_late) => {}
                 Some(over) = self.under_way.next() => {
@@ -293,6 +163,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
                         self.finish(over);
                     }
                 }
+                said = next_said(&mut self.asking) => self.said(said),
                 batch = batch_rx.recv(), if open => match batch {
                     Some(batch) => self.take_over(batch),
                     None => open = false,
@@ -308,7 +179,12 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
 
     /// Whether another request may be given to the transport.
     fn has_room(&self) -> bool {
-        self.under_way.len() < self.rules.concurrency
+        self.at_work() < self.rules.concurrency
+    }
+
+    /// Requests under way, and those that are asked about.
+    fn at_work(&self) -> usize {
+        self.under_way.len() + self.asking.as_ref().map_or(0, Asking::len)
     }
 
     /// Puts jobs in their lanes, and ends those from which no more will come.
@@ -327,10 +203,18 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             if let Some(carrying) = &mut self.carrying {
                 carrying.carry().taken(&job.message, self.taken);
             }
+            if let Some(asking) = &mut self.asking {
+                asking.taken(&job.message);
+            }
             self.lanes.push(lane, job.due, (self.taken, job));
         }
-        if let Some(carrying) = &mut self.carrying {
-            batch.answers.iter().for_each(|(answer, _)| carrying.carry().v1_answered(answer));
+        for (answer, guard) in batch.answers {
+            if let Some(carrying) = &mut self.carrying {
+                carrying.carry().v1_answered(&answer);
+            }
+            if let Some(asking) = &mut self.asking {
+                asking.v1_answered(answer, guard);
+            }
         }
         if self.rules.order == Order::Connection {
             for conn in batch.ended {
@@ -344,6 +228,9 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
     /// A captured connection has ended, and all of its requests are over.
     fn end(&mut self, conn: u64) {
         self.broken.pop(&conn);
+        if let Some(asking) = &mut self.asking {
+            asking.ended(conn);
+        }
         self.transport.ended(conn);
     }
 
@@ -366,53 +253,79 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
                 self.lanes.put_back(lane, due, (number, job));
                 continue;
             }
-            let is_probe = match self.passes(lane, due, now) {
-                Ok(pass) => pass == Pass::Probe,
+            let Job { mut message, guard, .. } = job;
+            let id = (message.conn, message.index);
+            let keep = self.asking.as_ref().and_then(Asking::keeps);
+            let mut turn = Turn { lane, job: number, id, due, is_probe: false, keep, guard };
+            match self.passes(lane, due, now) {
+                Ok(pass) => turn.is_probe = pass == Pass::Probe,
                 Err(cause) => {
-                    self.counts.in_flight -= 1;
-                    self.counts.shed.count(cause);
-                    drop(job);
-                    self.release(number, None);
-                    self.over_in(lane, true);
+                    if let Some(asking) = &mut self.asking {
+                        asking.dropped(id);
+                    }
+                    self.shed(turn, cause);
                     continue;
                 }
-            };
-            let Job { mut message, guard, .. } = job;
-            let mut keep = None;
+            }
             if let Some(carrying) = &mut self.carrying {
                 message = carrying.carry().change(message, number);
-                keep = Some(carrying.carry().keeps());
+                turn.keep = turn.keep.max(Some(carrying.carry().keeps()));
             }
-            // The rules come behind, so that nothing which they redact leaves.
-            let message = match self.prepare(message) {
-                Ok(message) => message,
-                Err(cause) => {
-                    self.counts.in_flight -= 1;
-                    self.counts.shed.count(cause);
-                    drop(guard);
-                    // A probe that never came to connecting says nothing of v2.
-                    self.rules.breaker.ended(Some(Failure::Unsendable), is_probe, now);
-                    self.release(number, None);
-                    self.over_in(lane, true);
-                    continue;
-                }
-            };
-            self.sent += 1;
-            self.counts.ambiguous_sent += u64::from(message.anomalies.is_ambiguous());
-            let (transport, n) = (Arc::clone(&self.transport), self.sent);
-            let published = due.is_some().then(|| self.published.clone());
-            self.under_way.push(Box::pin(async move {
-                // Only now does it leave: others were before it in this turn.
-                let start = Instant::now();
-                if let Some(published) = published {
-                    published.with(|published| published.watch.started(due, start));
-                }
-                let exchange = transport.exchange(message, n, start, keep);
-                // The fault of one request must not end the others.
-                let result = AssertUnwindSafe(exchange).catch_unwind().await.map_err(drop);
-                Over { lane, job: number, due, start, is_probe, result, guard }
-            }));
+            match &mut self.asking {
+                Some(asking) => asking.ask(turn, message),
+                None => self.send(turn, message, now),
+            }
         }
+    }
+
+    /// Whoever was asked about a request has said what becomes of it.
+    fn said(&mut self, (turn, said): Said<G>) {
+        let now = Instant::now();
+        match said {
+            // Asking has taken its time.
+            Ok(_) if self.is_late(turn.due, now) => self.end_unsent(turn, ShedLater::Lag, now),
+            Ok(message) => self.send(turn, message, now),
+            Err(cause) => self.end_unsent(turn, cause, now),
+        }
+    }
+
+    /// Gives a request to the transport. The rules come behind all else, so that nothing which they redact leaves.
+    fn send(&mut self, turn: Turn<G>, message: Message, now: Instant) {
+        let message = match self.prepare(message) {
+            Ok(message) => message,
+            Err(cause) => return self.end_unsent(turn, cause, now),
+        };
+        self.sent += 1;
+        self.counts.ambiguous_sent += u64::from(message.anomalies.is_ambiguous());
+        let (transport, n) = (Arc::clone(&self.transport), self.sent);
+        let published = turn.due.is_some().then(|| self.published.clone());
+        self.under_way.push(Box::pin(async move {
+            // Only now does it leave: others were before it in this turn.
+            let start = Instant::now();
+            if let Some(published) = published {
+                published.with(|published| published.watch.started(turn.due, start));
+            }
+            let exchange = transport.exchange(message, n, start, turn.keep);
+            // The fault of one request must not end the others.
+            let result = AssertUnwindSafe(exchange).catch_unwind().await.map_err(drop);
+            Over { turn, start, result }
+        }));
+    }
+
+    /// Sheds a request whose turn had come, and which may have been to find out if v2 is alive.
+    fn end_unsent(&mut self, turn: Turn<G>, cause: ShedLater, now: Instant) {
+        // A probe that never came to connecting says nothing of v2.
+        self.rules.breaker.ended(Some(Failure::Unsendable), turn.is_probe, now);
+        self.shed(turn, cause);
+    }
+
+    fn shed(&mut self, turn: Turn<G>, cause: ShedLater) {
+        self.counts.in_flight -= 1;
+        self.counts.shed.count(cause);
+        drop(turn.guard);
+        self.release(turn.job, None);
+        // What the middleware drops it wants not to be there: nothing failed.
+        self.over_in(turn.lane, cause != ShedLater::MiddlewareDropped);
     }
 
     /// The request as it is to leave, or why it does not.
@@ -433,8 +346,7 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
         if self.rules.on_break == OnBreak::Stop && self.broken.get(&lane).is_some() {
             return Err(ShedLater::PredecessorFailed);
         }
-        let lag = due.map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
-        if self.rules.max_lag.is_some_and(|most| lag > most) {
+        if self.is_late(due, now) {
             return Err(ShedLater::Lag);
         }
         // Only what is due at a time of its own can miss it.
@@ -444,11 +356,17 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
         }
     }
 
+    fn is_late(&self, due: Option<Instant>, now: Instant) -> bool {
+        let lag = due.map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
+        self.rules.max_lag.is_some_and(|most| lag > most)
+    }
+
     /// Counts a request that is over, and lets the next of its connection go.
     fn finish(&mut self, over: Over<G>) {
         self.may_idle = true;
         self.counts.in_flight -= 1;
-        let Over { lane, job, due, start, is_probe, result, guard } = over;
+        let Over { turn, start, result } = over;
+        let Turn { lane, job, id, due, is_probe, guard, .. } = turn;
         let is_answered = matches!(result, Ok(Ok(_)));
         let failure = match result {
             Ok(Err(failure)) => Some(failure),
@@ -466,6 +384,10 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             Ok(Ok(answer)) => {
                 let class = StatusClass::of(answer.status);
                 self.release(job, answer.kept.as_deref());
+                if let (Some(asking), Some(kept)) = (&mut self.asking, answer.kept.as_deref()) {
+                    let took = answer.at.saturating_duration_since(start);
+                    asking.v2_answered(id, kept, took);
+                }
                 self.counts.answered.count(class);
                 let end = answer.at;
                 self.published.with(|published| published.watch.answered(class, due, start, end));
@@ -505,7 +427,8 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
     /// Ends everything: what waits is shed, what is under way is aborted, and what is still in the
     /// channel is taken over and shed.
     async fn give_up(&mut self, batch_rx: &mut mpsc::UnboundedReceiver<Batch<G>>) {
-        let waited = self.lanes.clear() as u64;
+        let asked = self.asking.as_mut().map_or(0, Asking::clear);
+        let waited = (self.lanes.clear() + asked) as u64;
         self.counts.in_flight -= waited;
         self.counts.shed.add(ShedLater::DrainDeadline, waited);
         // What is over by now is counted as such.
@@ -534,6 +457,30 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
         }
     }
 
+    /// Lets the middleware come to its end: until then at the latest, or until somebody is in a hurry.
+    async fn end_middleware(&mut self, until: Option<Instant>, stop_rx: watch::Receiver<Stop>) {
+        let Some(asking) = &mut self.asking else { return };
+        let mut ended = asking.end(until);
+        let mut asked = pin!(asked(stop_rx));
+        loop {
+            tokio::select! {
+                () = ended.as_mut() => return,
+                stop = asked.as_mut() => {
+                    let Some((stop, stop_rx)) = stop else { return ended.await };
+                    let until = match stop {
+                        Stop::Go => None,
+                        Stop::DrainUntil(when) => Some(when),
+                        Stop::Now => Some(Instant::now()),
+                    };
+                    if until.is_some() {
+                        ended = asking.end(until);
+                    }
+                    asked.set(self::asked(stop_rx));
+                }
+            }
+        }
+    }
+
     /// Lets others see the counts.
     fn publish(&mut self) {
         if let Some(carrying) = &mut self.carrying {
@@ -542,7 +489,19 @@ impl<T: Transport, G: Send + 'static> Dispatcher<T, G> {
             (counts.carried, counts.carry_missing) = (carried, missing);
             (counts.carry_unread, counts.carry_evicted) = (unread, evicted);
         }
+        if let Some(asking) = &self.asking {
+            let MiddlewareCounts { changed, restarts, bad_lines, late, untold } = asking.counts();
+            let counts = &mut self.counts;
+            (counts.middleware_changed, counts.middleware_restarts) = (changed, restarts);
+            (counts.middleware_bad_lines, counts.middleware_late) = (bad_lines, late);
+            counts.middleware_untold = untold;
+        }
         self.published.with(|Published { counts, .. }| {
+            counts.middleware_changed = self.counts.middleware_changed;
+            counts.middleware_restarts = self.counts.middleware_restarts;
+            counts.middleware_bad_lines = self.counts.middleware_bad_lines;
+            counts.middleware_late = self.counts.middleware_late;
+            counts.middleware_untold = self.counts.middleware_untold;
             counts.carried = self.counts.carried;
             counts.carry_missing = self.counts.carry_missing;
             counts.carry_unread = self.counts.carry_unread;
@@ -594,6 +553,7 @@ async fn wait_exactly(timer: &mut Option<Timer>, moment: Option<Instant>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::breaker::Breaker;
     use super::super::tests::message::get;
     use super::*;
 

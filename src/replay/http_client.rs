@@ -96,6 +96,8 @@ impl HttpClient {
     async fn send(&self, message: Message, n: u64, keep: Option<usize>) -> Result<Answer, Failure> {
         let failed = |err: reqwest::Error, stage| {
             let failure = classify(&err, stage);
+            // It names the whole URL, in which tokens may stand.
+            let err = err.without_url();
             tracing::debug!(n, ?failure, error = chain(&err), "no answer");
             failure
         };

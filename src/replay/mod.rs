@@ -8,7 +8,7 @@
 //! other, in the order in which they came, each after the answer to the one before; a request
 //! that hangs holds up its own connection only; a guard lives until its request is over; memory
 //! is bounded by the guards and, for answers, by one read buffer for each request in flight; where answers are looked at, by what is kept of each (
-//! [`Carry::keeps`]) as well.
+//! [`Carry::keeps`]) as well. Somebody outside may have a say in each request ([`Middleware`]).
 //!
 //! ```text
 //! Job --> lanes (order, due time) --> dispatcher (concurrency, counts, stop) --> transport --> v2
@@ -17,6 +17,7 @@
 //! Left to others: which requests may be sent at all (`shape`), how much may wait (the guards),
 //! when a request is due and when to stop (`app`).
 
+mod asking;
 mod body;
 mod breaker;
 mod carry;
@@ -28,6 +29,7 @@ mod http2;
 mod http2_request;
 mod http_client;
 mod lanes;
+mod replayer;
 mod request;
 mod resolve;
 mod target;
@@ -46,9 +48,10 @@ use std::sync::Arc;
 use crate::model::Message;
 use crate::model::ledger::ShedLater;
 
+pub use asking::{Middleware, MiddlewareCounts};
 pub use carry::{Carry, CarryCounts};
 pub use config::{Client, HostHeader, OnBreak, Order, Proxy, ReplayConfig, ReplayError, Trust};
-pub use dispatch::{CountsHandle, Replayer};
+pub use replayer::{CountsHandle, Replayer};
 pub use target::{Target, TargetError};
 
 /// What is done to a request before it leaves: on the replay thread, at its turn, whatever sends it. `Err` is the bucket

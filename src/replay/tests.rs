@@ -1,6 +1,7 @@
 //! End to end: real messages through the replayer to real servers on loopback, which record
 //! exactly what arrived.
 
+mod asking;
 mod carry;
 mod failures;
 mod http2;

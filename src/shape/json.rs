@@ -29,6 +29,8 @@ pub(super) enum Leaf {
     String,
     Number,
     Bool,
+    /// A member's name, of the same form as a string.
+    Name,
 }
 
 /// What goes into the place of a leaf; `None` leaves it.
@@ -73,10 +75,21 @@ pub(super) fn find(bytes: &[u8], path: &JsonPath, most: usize) -> Vec<Range<usiz
     walked(bytes, &rules, most).map_or_else(Vec::new, |walk| walk.found)
 }
 
+/// The edits of every leaf and every member's name of a document, or of several behind one another; `None` for what is no
+/// JSON.
+pub(super) fn leaves(bytes: &[u8], change: ReplaceLeaf<'_>) -> Option<Vec<Edit>> {
+    let mut walk = Walk::new(bytes, &[], 0);
+    walk.space();
+    while walk.at < bytes.len() || walk.at == 0 {
+        walk.value(0, Mode::All(change))?;
+        walk.space();
+    }
+    Some(walk.edits)
+}
+
 /// The document, read to its end.
 fn walked<'a>(bytes: &'a [u8], rules: &'a [Rule<'a>], find_most: usize) -> Option<Walk<'a>> {
-    let edits = Vec::new();
-    let mut walk = Walk { bytes, at: 0, rules, depth: 0, edits, found: Vec::new(), find_most };
+    let mut walk = Walk::new(bytes, rules, find_most);
     let mut mask = 0;
     for (n, rule) in rules.iter().enumerate().take(MOST) {
         if matches!(rule.place, Where::Path(_)) {
@@ -98,6 +111,8 @@ enum Mode<'a> {
     Pass,
     /// Each leaf is changed.
     Leaves(ReplaceLeaf<'a>),
+    /// Each leaf and each name.
+    All(ReplaceLeaf<'a>),
 }
 
 /// The last members that are kept or taken out of an object or array.
@@ -124,6 +139,11 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
+    fn new(bytes: &'a [u8], rules: &'a [Rule<'a>], find_most: usize) -> Self {
+        let (edits, found) = (Vec::new(), Vec::new());
+        Self { bytes, at: 0, rules, depth: 0, edits, found, find_most }
+    }
+
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -155,13 +175,18 @@ impl<'a> Walk<'a> {
             b'n' => self.word(b"null").map(|()| None)?,
             _ => self.number().map(|()| Some(Leaf::Number))?,
         };
-        if let (Mode::Leaves(change), Some(kind)) = (mode, kind) {
-            let quotes = usize::from(kind == Leaf::String);
-            let place = start + quotes..self.at - quotes;
-            let text = self.bytes.get(place.clone())?;
-            if let Some(value) = change(kind, text) {
-                self.edits.push(Edit::new(place, value));
-            }
+        if let (Mode::Leaves(change) | Mode::All(change), Some(kind)) = (mode, kind) {
+            self.change(change, kind, start)?;
+        }
+        Some(())
+    }
+
+    /// Changes the leaf or name that began at `start` and ends here.
+    fn change(&mut self, change: ReplaceLeaf<'a>, kind: Leaf, start: usize) -> Option<()> {
+        let quotes = usize::from(matches!(kind, Leaf::String | Leaf::Name));
+        let place = start + quotes..self.at - quotes;
+        if let Some(value) = change(kind, self.bytes.get(place.clone())?) {
+            self.edits.push(Edit::new(place, value));
         }
         Some(())
     }
@@ -187,6 +212,9 @@ impl<'a> Walk<'a> {
                 self.space();
                 let start = self.at;
                 let name = self.string()?;
+                if let Mode::All(change) = mode {
+                    self.change(change, Leaf::Name, start)?;
+                }
                 self.space();
                 if !self.take(b':') {
                     return None;

@@ -190,6 +190,11 @@ fn copies(rows: &mut Rows, snapshot: &Snapshot, target: &TargetCounts) {
     rows.beside_if("with values v2 has not given", target.carry_missing);
     rows.beside_if("answers not read for values", target.carry_unread);
     rows.beside_if("values given up", target.carry_evicted);
+    rows.beside_if("changed by the middleware", target.middleware_changed);
+    rows.beside_if("restarts of the middleware", target.middleware_restarts);
+    rows.beside_if("its lines not understood", target.middleware_bad_lines);
+    rows.beside_if("its lines too late", target.middleware_late);
+    rows.beside_if("answers it was not told", target.middleware_untold);
     rows.text(times::lines(&target.timing, &snapshot.v1));
 }
 

@@ -202,8 +202,12 @@ pub const FLAGS: &[Flag] = &[
     ),
     flag(
         "middleware",
-        Form::None(
-            "there is no external program between capture and v2; rules cannot say what it does",
+        Is(
+            "`--middleware COMMAND --middleware-protocol gor`, asked behind the filters; with `--input-raw-track-response` and `--output-http-track-response` `--middleware-sees v1`, `v2`, `all`",
+            |plan, given| {
+                plan.middleware = Some(given.value.clone());
+                Ok(())
+            },
         ),
     ),
     switch(
@@ -277,10 +281,13 @@ pub const FLAGS: &[Flag] = &[
     ),
     switch(
         "input-raw-track-response",
-        Is("`mirror --responses`; a recording always holds them", |plan, _| {
-            plan.is_answered = true;
-            Ok(())
-        }),
+        Is(
+            "`mirror --responses`; a recording always holds them; for a middleware `--middleware-sees v1`",
+            |plan, _| {
+                plan.is_answered = true;
+                Ok(())
+            },
+        ),
     ),
     flag(
         "input-raw-protocol",
@@ -396,7 +403,13 @@ pub const FLAGS: &[Flag] = &[
     ),
     switch(
         "output-http-track-response",
-        Form::None("v2's answers are counted by status and timed, and not handed on"),
+        Is(
+            "for a middleware `--middleware-sees v2`; else v2's answers are counted by status and timed, and not handed on",
+            |plan, _| {
+                plan.is_replayed = true;
+                Ok(())
+            },
+        ),
     ),
     flag(
         "output-http-response-buffer",

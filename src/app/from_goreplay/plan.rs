@@ -55,6 +55,8 @@ pub struct Plan {
     pub is_printed: bool,
     pub is_counted: bool,
     pub is_answered: bool,
+    pub is_replayed: bool,
+    pub middleware: Option<String>,
     pub methods: Vec<String>,
     pub keeps_host: bool,
     pub host: Option<String>,
@@ -126,6 +128,7 @@ impl Plan {
             self.sending(command, &mut words);
             self.recording(command, &mut words);
             self.shares(command, &mut words);
+            self.program(command, &mut words);
             for Part { given, words: part, goes_with } in std::mem::take(&mut self.parts) {
                 match goes_with.contains(&command) {
                     true => words.put(given, part),
@@ -257,7 +260,8 @@ impl Plan {
             let given = format!("--http-allow-url {}", filters.join(" --http-allow-url "));
             words.put(given, ["--only".into(), tests.join(" or ")]);
         }
-        if self.is_answered && command == Mirror && self.outputs.is_empty() {
+        let is_told = self.outputs.is_empty() && self.middleware.is_none();
+        if self.is_answered && command == Mirror && is_told {
             words.extend(["--responses".into()]);
         }
     }
@@ -314,6 +318,42 @@ impl Plan {
         for variable in missing {
             self.miss(format!("{variable} in the file's name"), "no such variable is filled in");
         }
+    }
+
+    /// The program that is asked. GoReplay parts its words at each space and knows no quotes.
+    fn program(&mut self, command: Command, words: &mut Words) {
+        let tracked = "--output-http-track-response";
+        let Some(text) = self.middleware.take() else {
+            if self.is_replayed {
+                self.miss(
+                    tracked,
+                    "v2's answers are counted by status and timed, and not handed on",
+                );
+            }
+            return;
+        };
+        if !SENDING.contains(&command) {
+            let why = format!("`shadowtap {}` has no such part", command.name());
+            return self.miss(format!("--middleware {text}"), why);
+        }
+        let program: Vec<_> = text.split(' ').filter(|word| !word.is_empty()).collect();
+        let Ok(program) = shlex::try_join(program) else {
+            return self.miss(format!("--middleware {text}"), "it has a zero byte");
+        };
+        self.note(
+            "GoReplay's middleware sees requests before its filters; here it is asked about those that are sent, and a \
+             request of which it says nothing is counted as middleware_timeout",
+        );
+        let sees = match (self.is_answered, self.is_replayed) {
+            (false, false) => None,
+            (true, false) => Some("v1"),
+            (false, true) => Some("v2"),
+            (true, true) => Some("all"),
+        };
+        let mut part = vec!["--middleware", &program, "--middleware-protocol", "gor"];
+        part.extend(sees.into_iter().flat_map(|sees| ["--middleware-sees", sees]));
+        let part: Vec<_> = part.into_iter().map(str::to_owned).collect();
+        words.put(format!("--middleware {text}"), part);
     }
 
     fn shares(&mut self, command: Command, words: &mut Words) {

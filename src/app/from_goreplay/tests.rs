@@ -194,14 +194,28 @@ const RULES: &[(&str, &str)] = &[
         "gor --input-raw :80 --output-http v2:80 --http-set-param api_key=1",
         "mirror -p 80 {SENT} --set-query api_key=1",
     ),
+    (
+        "gor --input-raw :80 --output-http v2:80 --middleware ./m",
+        "mirror -p 80 {SENT} --middleware ./m --middleware-protocol gor",
+    ),
+    (
+        "gor --input-raw :80 --output-http v2:80 --middleware \"./m  'a b\" --input-raw-track-response --output-http-track-response",
+        "mirror -p 80 {SENT} --middleware './m \"'\"'\"'a\" b' --middleware-protocol gor --middleware-sees all",
+    ),
 ];
 
 /// Command lines of which a part has no form: the line, the part, a word of why, and the command for the rest.
 const MISSING: &[(&str, &str, &str, &str)] = &[
     (
-        "gor --input-raw :80 --output-http v2:80 --middleware ./m",
+        "gor --input-raw :80 --output-file r.gor --middleware ./m",
         "--middleware ./m",
-        "external program",
+        "no such part",
+        "record -p 80 -o r.warc",
+    ),
+    (
+        "gor --input-raw :80 --output-http v2:80 --output-http-track-response",
+        "--output-http-track-response",
+        "not handed on",
         "mirror -p 80 {SENT}",
     ),
     (

@@ -7,6 +7,8 @@ use crate::app::tests::message;
 use crate::cli::secret_args::{RedactArgs, RedactWithArg};
 use crate::model::testing::{Random, seeds};
 
+mod redacting;
+
 /// Flags as typed: `--set-header 'A: b'` is `("set-header", "A: b")`.
 type Flag<'a> = (&'a str, &'a str);
 
@@ -325,109 +327,6 @@ fn an_idempotency_key_becomes_another_the_same_for_the_same() {
     assert_ne!(one, key("8e03978e-40d5-43dd-bc93-6894a57f9325"));
     assert_eq!(key("\"8e03978e-40d5-43dd-bc93-6894a57f9324\""), format!("\"{one}\""));
     assert_eq!((one.len(), &one[14..15], one.matches('-').count()), (36, "8", 4), "{one}");
-}
-
-#[test]
-fn what_is_redacted_is_masked_dropped_or_hashed_in_its_shape() {
-    let raw = "POST /p/4111111111111111?k=s%40cret&a=b HTTP/1.1\r\nX-Key: hunter\r\nMail: <a.b@example.org>\r\n\
-        Authorization: Bearer hunter\r\nContent-Type: application/json\r\nContent-Length: 63\r\n\r\n\
-        {\"p\":\"h\\u0075nter\",\"n\":{\"Pin\":[1234,true,null]},\"c\":\"a@b.de\",\"z\":1}";
-    let raw = raw.replace("63", &raw.split("\r\n\r\n").nth(1).map_or(0, str::len).to_string());
-    let rules = [
-        ("redact", "header x-key"),
-        ("redact", "header authorization"),
-        ("redact", "query k"),
-        ("redact", "json $.p"),
-        ("redact", "json-name pin"),
-        ("redact", "pattern card"),
-        ("redact", "pattern email"),
-    ];
-    let with = |how| leaves(&[&rules[..], &[("redact-with", how)]].concat(), &raw).expect("sent").0;
-    let masked = "POST /p/9999999999999999?k=***&a=b HTTP/1.1\r\nX-Key: ***\r\nMail: <x.x@xxxxxxx.xxx>\r\n\
-        Authorization: Bearer ***\r\nContent-Type: application/json\r\nContent-Length: 61\r\n\r\n\
-        {\"p\":\"***\",\"n\":{\"Pin\":[0,false,null]},\"c\":\"x@x.xx\",\"z\":1}";
-    let masked =
-        masked.replace("61", &masked.split("\r\n\r\n").nth(1).map_or(0, str::len).to_string());
-    assert_eq!(with("mask"), masked);
-    let dropped = with("drop");
-    assert!(
-        dropped.starts_with(
-            "POST /p/9999999999999999?a=b HTTP/1.1\r\nMail: <x.x@xxxxxxx.xxx>\r\nContent-Type"
-        ),
-        "{dropped}"
-    );
-    assert!(dropped.ends_with("\r\n\r\n{\"n\":{},\"c\":\"x@x.xx\",\"z\":1}"), "{dropped}");
-    let hashed = with("hash");
-    for secret in
-        ["hunter", "s%40cret", "4111111111111111", "a.b@example", "1234", "true", "a@b.de"]
-    {
-        assert!(!hashed.contains(secret), "{secret}: {hashed}");
-    }
-    assert!(hashed.contains("Authorization: Bearer shadowtap-secret-"), "{hashed}");
-    let body: serde_json::Value =
-        serde_json::from_str(hashed.split("\r\n\r\n").nth(1).expect("a body")).expect("JSON");
-    let is_letters = |text: &str| text.len() == 6 && text.bytes().all(|b| b.is_ascii_lowercase());
-    assert!(body["p"].as_str().is_some_and(is_letters), "{body}");
-    assert!((1000..10_000).contains(&body["n"]["Pin"][0].as_u64().expect("a number")), "{body}");
-}
-
-#[test]
-fn forms_are_redacted_urlencoded_and_multipart() {
-    let form = |kind: &str, body: &str| {
-        format!(
-            "POST / HTTP/1.1\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-    };
-    let flags = |how| [("redact", "form pin"), ("redact-with", how)];
-    let url = "application/x-www-form-urlencoded";
-    becomes(&flags("mask"), &form(url, "a=1&p%69n=12+34&b"), &form(url, "a=1&p%69n=***&b"));
-    becomes(&flags("drop"), &form(url, "pin=1&a=1&pin=2&b&pin"), &form(url, "a=1&b"));
-    becomes(&flags("drop"), &form(url, "pin=1&pin"), &form(url, ""));
-    let kind = "multipart/form-data; boundary=B";
-    let body = |pin: &str| {
-        format!(
-            "--B\r\nContent-Disposition: form-data; name=\"pin\"\r\n\r\n{pin}\r\n--B\r\n\
-            Content-Disposition: form-data; name=\"a\"\r\n\r\n1234\r\n--B--\r\n"
-        )
-    };
-    becomes(&flags("mask"), &form(kind, &body("1234")), &form(kind, &body("***")));
-    becomes(&flags("drop"), &form(kind, &body("1234")), &form(kind, &body("")));
-}
-
-#[test]
-fn a_body_that_cannot_be_looked_into_is_not_sent() {
-    let raw = |fields: &str, body: &str| {
-        format!("POST / HTTP/1.1\r\n{fields}Content-Length: {}\r\n\r\n{body}", body.len())
-    };
-    for (rule, fields, body, is_sent) in [
-        ("json $.a", "Content-Encoding: gzip\r\n", "zzz", false),
-        ("json $.a", "Content-Encoding: gzip\r\nContent-Type: image/png\r\n", "zzz", true),
-        ("pattern card", "Content-Encoding: gzip\r\nContent-Type: image/png\r\n", "zzz", false),
-        ("json-name a", "Content-Type: application/json\r\n", "{\"a\":", false),
-        ("json-name a", "", "{\"a\":1}\n{\"a\":2}", false),
-        ("json-name a", "", "a=b", true),
-        ("form a", "Content-Type: multipart/form-data; boundary=x\r\n", "--x\r\n", false),
-        ("query a", "Content-Encoding: gzip\r\n", "zzz", true),
-    ] {
-        let raw = raw(fields, body);
-        let want = if is_sent { Ok((raw.clone(), false)) } else { Err(ShedLater::Unredacted) };
-        assert_eq!(leaves(&[("redact", rule)], &raw), want, "{rule} {fields:?}");
-    }
-}
-
-#[test]
-fn rules_cannot_undo_what_was_redacted_and_tokens_of_v2_are_not_touched() {
-    becomes(
-        &[
-            ("redact", "header A"),
-            ("redact-with", "mask"),
-            ("rename-header", "A: B"),
-            ("set-header", "C: token"),
-        ],
-        "GET / HTTP/1.1\r\nA: secret\r\n\r\n",
-        "GET / HTTP/1.1\r\nB: ***\r\nC: token\r\n\r\n",
-    );
 }
 
 /// A request made at random: lines that rules know and lines that they do not.

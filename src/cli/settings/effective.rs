@@ -85,9 +85,11 @@ pub enum Source {
 }
 
 impl Settings {
-    /// What these matches of the command say; `lines` are those of keys that the file gave.
+    /// What these matches of the command say; `lines` are those of keys that the file gave. `is_hidden` tells which
+    /// values nobody is to see.
     pub fn of(
         command: &Command,
+        is_hidden: impl Fn(&Arg) -> bool,
         matches: &ArgMatches,
         file: Option<&str>,
         lines: &BTreeMap<String, usize>,
@@ -103,7 +105,7 @@ impl Settings {
                 source,
                 shape: keys::shape(arg),
                 is_positional: arg.is_positional(),
-                is_hidden: arg.is_hide_env_values_set(),
+                is_hidden: is_hidden(arg),
                 key,
             })
         };

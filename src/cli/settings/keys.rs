@@ -3,6 +3,7 @@
 //! A key is a flag's long name, or the name of a positional argument (`files`). A command that takes `--config`
 //! may be configured, and has a table of its own by its name.
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// The flag that names the file.
@@ -69,8 +70,11 @@ pub fn keys_of<'c>(cli: &'c Command, name: &str) -> impl Iterator<Item = &'c str
 
 /// Keys without which the command does not run, and that nobody gave.
 pub fn missing(command: &Command, given: &ArgMatches) -> Vec<String> {
-    let is_missing =
-        |arg: &&Arg| arg.is_required_set() && !given.contains_id(arg.get_id().as_str());
+    let is_given = |arg: &Arg| {
+        let source = given.value_source(arg.get_id().as_str());
+        source.is_some_and(|source| source != ValueSource::DefaultValue)
+    };
+    let is_missing = |arg: &&Arg| arg.is_required_set() && !is_given(arg);
     command.get_arguments().filter(is_missing).filter_map(key).map(str::to_owned).collect()
 }
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 
 use super::blame::{self, Outcome};
@@ -59,6 +60,11 @@ pub struct Resolved {
 
 /// The definition of the command line as it is for this.
 pub fn definition(mode: Mode) -> Command {
+    definition_for(mode, None)
+}
+
+/// The same for what was typed. Its help shows nothing that the environment holds.
+fn definition_for(mode: Mode, typed: Option<&ArgMatches>) -> Command {
     let mut cli = Cli::command();
     if mode == Mode::Check {
         cli = cli.mut_args(|arg| arg.env(Resettable::Reset));
@@ -66,20 +72,47 @@ pub fn definition(mode: Mode) -> Command {
     if mode != Mode::Run {
         cli = cli.mut_subcommands(|command| command.mut_args(|arg| lenient(arg, mode)));
     }
+    let typed = typed.and_then(ArgMatches::subcommand);
+    cli = cli.mut_subcommands(|command| {
+        let own = typed.filter(|(name, _)| *name == command.get_name()).map(|(_, own)| own);
+        command.mut_args(|arg| one_a_line(arg, own))
+    });
+    cli = hidden(cli);
     cli.build();
     cli
 }
 
+/// In the environment several rules are parted by line breaks. Anywhere else one is one, whatever it holds.
+fn one_a_line(arg: clap::Arg, typed: Option<&ArgMatches>) -> clap::Arg {
+    let source = |typed: &ArgMatches| typed.value_source(arg.get_id().as_str());
+    let is_from_environment = typed.and_then(source) == Some(ValueSource::EnvVariable);
+    match arg.get_value_delimiter() {
+        Some('\n') if !is_from_environment => arg.value_delimiter(Resettable::Reset),
+        _ => arg,
+    }
+}
+
+fn hidden(command: Command) -> Command {
+    command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(hidden)
+}
+
 fn lenient(arg: clap::Arg, mode: Mode) -> clap::Arg {
+    let is_needed = arg.is_required_set() && keys::shape(&arg) == keys::Shape::One;
     let arg = arg.required(false);
-    if mode == Mode::Check { arg.env(Resettable::Reset) } else { arg }
+    match mode {
+        // Without it there would be no arguments to look at: anything will do.
+        Mode::Check if is_needed => arg.env(Resettable::Reset).default_value("-"),
+        Mode::Check => arg.env(Resettable::Reset),
+        Mode::Run | Mode::Show => arg,
+    }
 }
 
 /// What was typed, with the environment: nothing is required, and everything goes with everything.
 fn given(argv: &[OsString], mode: Mode) -> Result<ArgMatches, clap::Error> {
     let mode = if mode == Mode::Run { Mode::Show } else { mode };
     let alone = |arg: clap::Arg| {
-        lenient(arg, mode).conflicts_with(Resettable::Reset).requires(Resettable::Reset)
+        let arg = one_a_line(lenient(arg, mode), None);
+        arg.conflicts_with(Resettable::Reset).requires(Resettable::Reset)
     };
     let mut cli = Cli::command();
     if mode == Mode::Check {
@@ -98,7 +131,9 @@ pub fn file_of(argv: &[OsString]) -> Option<PathBuf> {
 
 /// Parses a command line without a file.
 pub fn strict(argv: &[OsString]) -> Result<(Cli, Settings), clap::Error> {
-    let mut cli = definition(Mode::Run);
+    // What is wrong with it is said below.
+    let typed = given(argv, Mode::Run).ok();
+    let mut cli = definition_for(Mode::Run, typed.as_ref());
     let matches = cli.try_get_matches_from_mut(argv)?;
     let settings = settings_of(&cli, &matches, None, &BTreeMap::new());
     Ok((Cli::from_arg_matches(&matches)?, settings))
@@ -120,8 +155,15 @@ fn settings_of(
     let nothing =
         Settings { command: String::new(), file: None, settings: vec![], left_out: vec![] };
     let Some((name, matches)) = matches.subcommand() else { return nothing };
+    let plain = Cli::command();
+    let plain = plain.find_subcommand(name);
+    let is_hidden = |arg: &clap::Arg| {
+        let arg =
+            plain.and_then(|plain| plain.get_arguments().find(|a| a.get_id() == arg.get_id()));
+        arg.is_some_and(clap::Arg::is_hide_env_values_set)
+    };
     match cli.find_subcommand(name) {
-        Some(command) => Settings::of(command, matches, file, lines),
+        Some(command) => Settings::of(command, is_hidden, matches, file, lines),
         None => nothing,
     }
 }
@@ -175,7 +217,7 @@ struct Attempt<'a> {
 impl<'a> Attempt<'a> {
     fn new(request: &'a Request<'a>, typed: &'a ArgMatches) -> Self {
         let name = typed.subcommand_name().unwrap_or_default();
-        Self { request, typed, cli: definition(request.mode), name }
+        Self { request, typed, cli: definition_for(request.mode, Some(typed)), name }
     }
 
     /// Whether the entry is meant for this command.

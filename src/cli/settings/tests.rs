@@ -187,6 +187,8 @@ fn what_is_required_and_nowhere_is_clap_s_to_say() {
     let missing = with("mirror", "port = 80").expect("settings").missing;
     assert_eq!(missing, ["to"]);
     assert_eq!(with("replay", "to = 'http://v2'").expect("settings").missing, ["files"]);
+    let record = with("record", "port = 80").expect("settings");
+    assert!(record.cli.is_some() && record.missing == ["output"], "{:?}", record.missing);
 }
 
 #[test]

@@ -97,6 +97,7 @@ impl Cover {
     /// Of a leaf of JSON.
     pub fn leaf(&self, leaf: Leaf, text: &[u8]) -> Option<Vec<u8>> {
         match leaf {
+            Leaf::Name => None,
             Leaf::Bool => (text != b"false").then(|| b"false".to_vec()),
             Leaf::Number if self.with == RedactWith::Hash => {
                 // The exponent stays: it could make the number too large for any reader.

@@ -13,17 +13,12 @@ use sha2::{Digest, Sha256};
 
 use super::super::body::{self, Framing};
 use super::super::edits::{Edit, Shifts, edited, merged, push_edited};
-use super::super::json::{self, Act, Leaf, Rule, Where};
 use super::super::lines::fields_start;
-use super::super::query::{Pair, pairs};
-use super::super::rewrite::query_of;
-use super::rules::RedactWith;
-use super::{Redactor, multipart, patterns};
+use super::bodies::Unreadable;
+use super::parameters::{self, Text};
+use super::{Redactor, patterns};
 use crate::model::message::Start;
 use crate::model::{Completion, Message};
-
-/// A body that cannot be looked into.
-struct Unreadable;
 
 /// A body with its edits, where there are any, and what of it goes on the wire.
 type Bodies<'m> = (Option<Vec<u8>>, Cow<'m, [u8]>);
@@ -35,7 +30,11 @@ impl Redactor {
     }
 
     /// The same; `Err` with what is left where the body had to be left out.
-    pub fn try_redact(&self, message: Message) -> Result<Message, Box<Message>> {
+    pub fn try_redact(&self, mut message: Message) -> Result<Message, Box<Message>> {
+        if message.body.is_empty() && message.body_len > 0 && self.rules.has_bodies() {
+            // Of a body that is not here nothing can be told, and a digest can be guessed from.
+            message.body_sha256 = None;
+        }
         match self.body_edits(&message) {
             Ok(edits) => match self.redacted(message, &edits) {
                 Ok(message) => Ok(message),
@@ -57,7 +56,9 @@ impl Redactor {
             head_edits = with_length(&message, head_edits, by);
         }
         let trailers = message.chunked.then(|| (self.find_trailers)(&wire)).flatten();
-        let trailer_edits = trailers.map_or_else(Vec::new, |start| self.edits(&wire, start));
+        let trailer_edits = trailers.map_or_else(Vec::new, |start| {
+            self.with_patterns(&wire, start..wire.len(), self.edits(&wire, start))
+        });
         let count = secrets + trailer_edits.len();
         if count == 0 {
             return Ok(message);
@@ -120,49 +121,17 @@ impl Redactor {
     fn head_edits(&self, message: &Message) -> Vec<Edit> {
         let head = message.head();
         let start = fields_start(head);
-        let mut edits = Vec::new();
-        if let Start::Request { target, .. } = message.start {
-            let place = target.range();
-            edits = self.target_edits(message.target(), place.start);
-            edits = self.with_patterns(head, place, edits);
-        }
+        let mut edits = match message.start {
+            Start::Request { target, .. } => {
+                let (queries, place) = (&self.rules.queries, target.range());
+                let text = message.target();
+                let edits = parameters::edits(text, place.start, Text::Url, queries, &self.cover);
+                self.with_patterns(head, place, edits)
+            }
+            Start::Response { reason, .. } => self.with_patterns(head, reason.range(), Vec::new()),
+        };
         let fields = self.edits(head, start);
         edits.append(&mut self.with_patterns(head, start..head.len(), fields));
-        edits
-    }
-
-    fn target_edits(&self, target: &[u8], offset: usize) -> Vec<Edit> {
-        if self.rules.queries.is_empty() {
-            return Vec::new();
-        }
-        let Some(place) = query_of(target) else { return Vec::new() };
-        let text = target.get(place.clone()).unwrap_or_default();
-        self.pair_edits(text, offset + place.start, &self.rules.queries)
-    }
-
-    /// Of parameters that begin at `offset`, those with one of these names.
-    fn pair_edits(&self, text: &[u8], offset: usize, names: &[String]) -> Vec<Edit> {
-        let at = |place: Range<usize>| offset + place.start..offset + place.end;
-        let is_named = |pair: &Pair| names.iter().any(|name| pair.is(text, name.as_bytes()));
-        let mut edits = Vec::new();
-        let mut is_behind = false;
-        for pair in pairs(text) {
-            if !is_named(&pair) {
-                is_behind = true;
-                continue;
-            }
-            if self.cover.with == RedactWith::Drop {
-                let all = pair.all();
-                let place = match is_behind {
-                    true => all.start - 1..all.end,
-                    false => all.start..(all.end + 1).min(text.len()),
-                };
-                edits.push(Edit::new(at(place), []));
-            } else if !pair.value.is_empty() {
-                let value = text.get(pair.value.clone()).unwrap_or_default();
-                edits.push(Edit::new(at(pair.value), self.cover.parameter(value)));
-            }
-        }
         edits
     }
 
@@ -179,61 +148,6 @@ impl Redactor {
             .map(|place| Edit::new(place.clone(), cover(place)))
             .collect();
         merged(edits, &found, cover)
-    }
-
-    fn body_edits(&self, message: &Message) -> Result<Vec<Edit>, Unreadable> {
-        let body = &message.body;
-        if body.is_empty() || !self.rules.has_bodies() {
-            return Ok(Vec::new());
-        }
-        let kind = message.header("content-type").unwrap_or_default();
-        let boundary = multipart::boundary(kind);
-        let lower = kind.to_ascii_lowercase();
-        let is_urlencoded = lower.starts_with(b"application/x-www-form-urlencoded");
-        let has_forms = !self.rules.forms.is_empty();
-        if body::is_coded(message) {
-            let may_be_json = kind.is_empty() || body::says_json(message);
-            let is_looked_at = !self.rules.patterns.is_empty()
-                || self.rules.has_json() && may_be_json
-                || has_forms && (is_urlencoded || boundary.is_some());
-            return if is_looked_at { Err(Unreadable) } else { Ok(Vec::new()) };
-        }
-        let mut edits = Vec::new();
-        if has_forms && is_urlencoded {
-            edits = self.pair_edits(body, 0, &self.rules.forms);
-        } else if let Some(boundary) = boundary.filter(|_| has_forms) {
-            edits = self.part_edits(body, &boundary)?;
-        } else if self.rules.has_json() && body::may_be_json(message) {
-            edits = self.json_edits(body)?;
-        }
-        Ok(self.with_patterns(body, 0..body.len(), edits))
-    }
-
-    fn part_edits(&self, body: &[u8], boundary: &[u8]) -> Result<Vec<Edit>, Unreadable> {
-        let is_named = |name: &[u8]| self.rules.forms.iter().any(|n| n.as_bytes() == name);
-        let parts = multipart::parts(body, boundary, is_named).ok_or(Unreadable)?;
-        let edit = |place: Range<usize>| {
-            let value = match self.cover.with {
-                RedactWith::Drop => Vec::new(),
-                RedactWith::Hash | RedactWith::Mask => {
-                    self.cover.text(body.get(place.clone()).unwrap_or_default())
-                }
-            };
-            Edit::new(place, value)
-        };
-        Ok(parts.into_iter().filter(|place| !place.is_empty()).map(edit).collect())
-    }
-
-    fn json_edits(&self, body: &[u8]) -> Result<Vec<Edit>, Unreadable> {
-        let cover = |leaf: Leaf, text: &[u8]| self.cover.leaf(leaf, text);
-        let act = match self.cover.with {
-            RedactWith::Drop => Act::Remove,
-            RedactWith::Hash | RedactWith::Mask => Act::Leaves(&cover),
-        };
-        let paths = self.rules.paths.iter().map(|path| Rule { place: Where::Path(path), act });
-        let names = self.rules.names.iter().map(|name| Rule { place: Where::Name(name), act });
-        let rules: Vec<_> = paths.chain(names).collect();
-        json::edits(body, &rules).ok_or(Unreadable)
     }
 }
 

@@ -5,15 +5,18 @@
 //! Set-Cookie and X-Api-Key, in the head and in the trailer section. Guaranteed: equal values give equal
 //! hashes, in whichever of these fields they stand, so that the requests of a session still look like one
 //! session and the Cookie like its Set-Cookie; order, names and everything else stay as they were, the body byte for
-//! byte. Rules add fields, and look into the target and the body as well (see `message`).
+//! byte. Rules add fields, and look into the target, URLs in fields, and the body as well (see `message`).
 //!
 //! Fields are looked for line by line and not in [`Message::fields`]: what a lenient server may take for
 //! such a field counts, though our own reader passes over it (white space before the name, no colon, more
 //! fields than it keeps). Where it is in doubt whether something is a secret, it is one.
 
+mod bodies;
 mod cover;
+mod leaf;
 mod message;
 mod multipart;
+mod parameters;
 mod patterns;
 mod rules;
 
@@ -25,6 +28,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use self::cover::{Cover, MASK};
+use self::parameters::Text;
 use self::rules::Sorted;
 pub use self::rules::{RedactRule, RedactWith};
 use super::edits::Edit;
@@ -42,6 +46,8 @@ enum Carrier {
     SetCookie,
     /// Nothing but the secret.
     Whole,
+    /// A URL, or several among other things, whose parameters may be secrets.
+    Parameters(Text),
 }
 
 /// The fields that carry secrets.
@@ -51,6 +57,20 @@ const FIELDS: [(&str, Carrier); 5] = [
     ("cookie", Carrier::Cookie),
     ("set-cookie", Carrier::SetCookie),
     ("x-api-key", Carrier::Whole),
+];
+
+/// Fields that repeat a target, or name another: what rules name in queries may stand there too.
+const URLS: [(&str, Text); 10] = [
+    ("referer", Text::Url),
+    ("location", Text::Url),
+    ("content-location", Text::Url),
+    ("destination", Text::Url),
+    ("x-forwarded-uri", Text::Url),
+    ("x-original-uri", Text::Url),
+    ("x-original-url", Text::Url),
+    ("x-rewrite-url", Text::Url),
+    ("link", Text::Urls),
+    ("refresh", Text::Urls),
 ];
 
 /// Schemes that are kept: those of IANA's registry, and those in wide use. The first word of anything else
@@ -153,7 +173,21 @@ impl Redactor {
             let carrier = known.map_or(Carrier::Whole, |(_, carrier)| *carrier);
             self.fields.push(Named { name: name.clone(), carrier, with });
         }
+        if !self.rules.queries.is_empty() {
+            for (name, kind) in URLS {
+                // One that is named goes as a whole.
+                if !self.fields.iter().any(|field| field.name.eq_ignore_ascii_case(name)) {
+                    let (name, carrier) = (name.to_owned(), Carrier::Parameters(kind));
+                    self.fields.push(Named { name, carrier, with });
+                }
+            }
+        }
         Ok(self)
+    }
+
+    /// Whether it looks into bodies.
+    pub fn reads_bodies(&self) -> bool {
+        self.rules.has_bodies()
     }
 
     /// What is to be replaced in the field lines from `start` on, in order.
@@ -183,6 +217,16 @@ impl Redactor {
                 break;
             }
             let Some((field, value)) = self.secret_field(bytes, start..line.end) else { continue };
+            if let Carrier::Parameters(kind) = field.carrier {
+                let text = bytes.get(value.clone()).unwrap_or_default();
+                let queries = &self.rules.queries;
+                let found = parameters::edits(text, value.start, kind, queries, &self.cover);
+                let mut found: Vec<_> =
+                    found.into_iter().filter(|edit| edit.place.start >= hidden).collect();
+                hidden = found.last().map_or(hidden, |edit| edit.place.end);
+                edits.append(&mut found);
+                continue;
+            }
             // Only a line of its own can go as a whole.
             if field.with == RedactWith::Drop && n == 0 {
                 edits.push(Edit::new(line.start..(line.end + 1).min(bytes.len()), []));
@@ -269,6 +313,7 @@ fn secrets(
         }
     };
     match carrier {
+        Carrier::Parameters(_) => {}
         Carrier::Whole => found(value),
         Carrier::Authorization => found(credentials(bytes, value)),
         Carrier::Cookie => pieces(bytes, value).for_each(|piece| found(cookie_value(bytes, piece))),

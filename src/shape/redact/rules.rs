@@ -4,7 +4,7 @@
 //! rules, sorted by where they look.
 
 use super::super::json::{self, JsonPath};
-use super::super::lines::is_token;
+use super::super::rewrite::parse::field_name;
 use super::patterns::Pattern;
 
 /// What takes a value's place.
@@ -49,10 +49,7 @@ impl RedactRule {
             return Err(format!("`{text}` names nothing; {HOW}"));
         }
         Ok(match kind {
-            "header" if is_token(rest.as_bytes()) => Self::Header(rest.into()),
-            "header" => {
-                return Err(format!("`{rest}` is no field name; write one such as X-Session"));
-            }
+            "header" => Self::Header(field_name(rest)?),
             "query" => Self::Query(rest.into()),
             "form" => Self::Form(rest.into()),
             "json" => Self::Json(rest.parse()?),

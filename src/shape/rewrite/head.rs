@@ -11,7 +11,7 @@ use crate::model::Message;
 use crate::model::message::Start;
 
 /// A field line, folded or not, with its line break; or a line that is none, which has no name.
-pub(super) struct Line<'m> {
+pub(in crate::shape) struct Line<'m> {
     text: Cow<'m, [u8]>,
     name: Range<usize>,
     value: Range<usize>,
@@ -55,7 +55,7 @@ impl<'m> Line<'m> {
 }
 
 /// See the module's description.
-pub(super) struct Head<'m> {
+pub(in crate::shape) struct Head<'m> {
     before: &'m [u8],
     pub target: Cow<'m, [u8]>,
     behind: &'m [u8],

@@ -13,7 +13,7 @@
 //! 3. the target: path and query by regular expression, parameters removed, parameters set;
 //! 4. the JSON body: members removed (all see the document as it came), members set.
 
-mod head;
+pub(super) mod head;
 pub mod parse;
 mod target;
 mod value;
@@ -25,7 +25,6 @@ use sha2::{Digest, Sha256};
 
 use self::head::Head;
 pub use self::parse::Replace;
-pub(super) use self::target::query_of;
 pub use self::value::{Source, Value};
 use super::body::{self, Framing};
 use super::edits::edited;
