@@ -4,11 +4,8 @@
 //! the command that comes out is one that starts, as far as can be told without opening or asking anything; the environment
 //! has no say.
 
-use crate::app::rewriting;
-use crate::app::secrets::{Key, Redaction};
 use crate::app::settings::validate;
 use crate::cli::settings::alone;
-use crate::cli::{Cli, Command};
 
 /// Words that belong together.
 #[derive(Debug)]
@@ -89,17 +86,5 @@ fn refusal(why: &str) -> String {
 
 /// Whether shadowtap starts with this.
 fn accepted(words: &[String]) -> Result<(), String> {
-    let cli = alone(words)?;
-    validate(&cli)?;
-    rules(&cli).map_err(|error| format!("{error:#}"))
-}
-
-/// Rules for what is sent. Values are what stands there: `env:` and `file:` are written as literals.
-fn rules(cli: &Cli) -> anyhow::Result<()> {
-    let (rewrite, safety, redact) = match &cli.command {
-        Command::Mirror(args) => (&args.rewrite, &args.safety, &args.redact),
-        Command::Replay(args) => (&args.rewrite, &args.safety, &args.redact),
-        _ => return Ok(()),
-    };
-    rewriting::prepare(rewrite, safety, &Redaction::new(redact)?, &Key::new(None)?).map(drop)
+    validate(&alone(words)?)
 }
