@@ -193,9 +193,12 @@ fn replay_answered(dir: &TempDir, kind: &str, requests: u64, v2: &V2) -> Shadowt
             std::fs::rename(whole, &partial).expect("own directory");
         }
     }
-    let path = dir.path().join(format!("a.{kind}"));
+    replay_those_answered(&dir.path().join(format!("a.{kind}")), v2)
+}
+
+fn replay_those_answered(path: &Path, v2: &V2) -> Shadowtap {
     let flags = ["--to", &v2.url(), "--speed", "max", "--only", "status == 200", "--json"];
-    Run::new(["replay", "--follow", text(&path)]).args(flags).start()
+    Run::new(["replay", "--follow", text(path)]).args(flags).start()
 }
 
 #[test]
@@ -215,15 +218,25 @@ fn a_request_without_an_answer_holds_up_no_followed_recording() {
 
 #[test]
 fn what_waits_for_a_status_when_a_followed_file_is_stopped_is_accounted_for() {
-    // Whether it is answered nobody knows yet.
     let v2 = V2::start(&Place::Host, LOCALHOST);
     let dir = tempfile::tempdir().expect("a directory");
-    let replay = replay_answered(&dir, "warc", 1, &v2);
-    replay.process.wait_stderr("replaying", PATIENCE);
+    // Whether the second is answered nobody knows yet. It was read by the time that the first is let on.
+    let message = |kind: u8, n: u64, at: u64, text: &str| {
+        let at = 1_700_000_000_000_000_000 + at;
+        format!("{kind} {n:024x} {at} 0\n{text}\r\n\r\n\n🐵🙈🙉\n")
+    };
+    let messages = [
+        message(1, 0, 0, "GET /0 HTTP/1.1\r\nHost: a"),
+        message(1, 1, 1_000_000, "GET /1 HTTP/1.1\r\nHost: a"),
+        message(2, 0, 2_000_000, "HTTP/1.1 200 OK\r\nContent-Length: 0"),
+    ];
+    std::fs::write(dir.path().join("a.gor.partial"), messages.concat()).expect("own directory");
+    let replay = replay_those_answered(&dir.path().join("a.gor"), &v2);
+    v2.wait_for(1, PATIENCE);
     let ledger = replay.terminate(PATIENCE).expect_code(0).ledger();
     ledger.assert_balanced();
-    assert_eq!(ledger.count("/records/messages"), 1);
-    assert_eq!(ledger.count("/requests/captured"), 1, "{:#}", ledger.0);
+    assert_eq!(ledger.count("/records/messages"), 3);
+    assert_eq!(ledger.count("/requests/captured"), 2, "{:#}", ledger.0);
     assert_eq!(ledger.count("/requests/refused/no_v1_answer"), 1, "{:#}", ledger.0);
 }
 
