@@ -3,7 +3,7 @@
 //! In: requests at their turn, and where the program wants to see them v1's and v2's answers. Out: for each request that it
 //! is to leave as it is, changed, or not at all; or the bucket in which it ends. Guaranteed: a request that was written to the
 //! program waits for its answer no longer than the timeout; a program that reads nothing for as long is ended; one that ended
-//! is started anew, with growing pauses; whatever it prints, memory is bounded by the requests that wait, [`ANSWERS`] and one
+//! is started anew, with growing pauses; whatever it prints, memory is bounded by the requests that wait, `ANSWERS` and one
 //! line; it is never left behind, neither running nor as a zombie.
 //!
 //! ```text
